@@ -1,0 +1,141 @@
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Frame is a decoded frame. Args is nil when the frame has none.
+type Frame struct {
+	Event string
+	Args  []string
+}
+
+// Arg returns the i-th argument, or "" when there are fewer.
+func (f *Frame) Arg(i int) string {
+	if i < len(f.Args) {
+		return f.Args[i]
+	}
+	return ""
+}
+
+// ErrNoEvent is the error for a JSON object that names no event.
+var ErrNoEvent = errors.New(`the frame has no "event"`)
+
+// keepScratch bounds what a Decoder holds on to between frames.
+const keepScratch = 4 << 10
+
+// A Decoder decodes frames. The zero value is ready. It is not safe for concurrent use.
+type Decoder struct {
+	frame   Frame
+	args    [4]string // the backing of frame.Args, so that the usual frame costs no slice
+	scratch []byte    // unescaped text on its way to a string
+}
+
+// Decode decodes one frame. The result and its Args are valid until the next call; the strings in it stay valid.
+//
+// Arguments are strings on the wire. Should a daemon ever send another JSON value as one, its text is handed on as it
+// stands, and null as "". Decode accepts whatever encoding/json accepts as such an object, with the same values.
+func (d *Decoder) Decode(data []byte) (*Frame, error) {
+	d.frame = Frame{}
+	if !d.decodeFast(data) {
+		if err := d.decodeSlow(data); err != nil {
+			return nil, err
+		}
+	}
+	if cap(d.scratch) > keepScratch {
+		d.scratch = nil
+	}
+	if d.frame.Event == "" {
+		return nil, ErrNoEvent
+	}
+	return &d.frame, nil
+}
+
+// decodeFast decodes the shape {"event":"...","args":["...",...]}, args optional. It reports false, with the frame in any
+// state, for everything else, valid or not.
+func (d *Decoder) decodeFast(data []byte) bool {
+	const head, args = `{"event":"`, `,"args":[`
+	if len(data) < len(head) || string(data[:len(head)]) != head {
+		return false
+	}
+	name, pos, ok := d.text(data, len(head))
+	if !ok {
+		return false
+	}
+	d.frame.Event = intern(name)
+	if len(data)-pos >= len(args) && string(data[pos:pos+len(args)]) == args {
+		if pos, ok = d.list(data, pos+len(args)); !ok {
+			return false
+		}
+	}
+	if pos >= len(data) || data[pos] != '}' {
+		return false
+	}
+	for _, c := range data[pos+1:] {
+		if !isSpace(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// list reads the arguments up to and including the closing bracket.
+func (d *Decoder) list(data []byte, pos int) (int, bool) {
+	list := d.args[:0]
+	if pos < len(data) && data[pos] == ']' {
+		d.frame.Args = list
+		return pos + 1, true
+	}
+	for {
+		if pos >= len(data) || data[pos] != '"' {
+			return 0, false
+		}
+		text, next, ok := d.text(data, pos+1)
+		if !ok || next >= len(data) {
+			return 0, false
+		}
+		list = append(list, string(text))
+		pos = next + 1
+		switch data[next] {
+		case ',':
+		case ']':
+			d.frame.Args = list
+			return pos, true
+		default:
+			return 0, false
+		}
+	}
+}
+
+// decodeSlow leaves the frame to encoding/json.
+func (d *Decoder) decodeSlow(data []byte) error {
+	var f struct {
+		Event string            `json:"event"`
+		Args  []json.RawMessage `json:"args"`
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return fmt.Errorf("malformed frame: %w", err)
+	}
+	d.frame = Frame{Event: f.Event}
+	if f.Args == nil {
+		return nil
+	}
+	d.frame.Args = make([]string, len(f.Args))
+	for i, raw := range f.Args {
+		d.frame.Args[i] = argument(raw)
+	}
+	return nil
+}
+
+// argument returns the text of one argument: a string's value, "" for null, and any other value's JSON.
+func argument(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }

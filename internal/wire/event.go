@@ -1,0 +1,57 @@
+package wire
+
+// The names of the events, as they stand in a frame's "event". The first group is sent by clients, the second by daemons.
+const (
+	Auth        = "auth"
+	SendCommand = "send command"
+	SetState    = "set state"
+	SendLogs    = "send logs"
+	SendStats   = "send stats"
+
+	AuthSuccess            = "auth success"
+	Status                 = "status"
+	Stats                  = "stats"
+	ConsoleOutput          = "console output"
+	TokenExpiring          = "token expiring"
+	TokenExpired           = "token expired"
+	JWTError               = "jwt error"
+	DaemonError            = "daemon error"
+	DaemonMessage          = "daemon message"
+	InstallStarted         = "install started"
+	InstallOutput          = "install output"
+	InstallCompleted       = "install completed"
+	BackupCompleted        = "backup completed"
+	BackupRestoreCompleted = "backup restore completed"
+	TransferStatus         = "transfer status"
+	TransferLogs           = "transfer logs"
+	Throttled              = "throttled"
+	Deleted                = "deleted"
+	FeatureMatch           = "feature match"
+)
+
+// intern returns name as a string, without allocating for the events that daemons send often.
+func intern(name []byte) string {
+	switch string(name) { // the compiler compares without converting
+	case ConsoleOutput:
+		return ConsoleOutput
+	case Stats:
+		return Stats
+	case Status:
+		return Status
+	case AuthSuccess:
+		return AuthSuccess
+	case JWTError:
+		return JWTError
+	case InstallOutput:
+		return InstallOutput
+	case DaemonMessage:
+		return DaemonMessage
+	case DaemonError:
+		return DaemonError
+	case TransferLogs:
+		return TransferLogs
+	case TokenExpiring:
+		return TokenExpiring
+	}
+	return string(name)
+}
