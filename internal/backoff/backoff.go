@@ -1,0 +1,36 @@
+// Package backoff computes how long to wait before the next attempt: exponential, with full jitter, so that many clients that
+// lost one daemon together do not come back together.
+package backoff
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Backoff counts failures. The zero value of its counter is ready; it is not safe for concurrent use.
+type Backoff struct {
+	Min, Max time.Duration
+	failures int
+}
+
+// Next returns a random delay below min(Max, Min * 2^failures), and counts one failure more.
+func (b *Backoff) Next() time.Duration {
+	window := b.Max
+	if b.failures < 30 {
+		window = min(b.Max, b.Min<<b.failures)
+	}
+	b.failures++
+	if window <= 0 {
+		window = b.Max
+	}
+	return rand.N(window) + 1
+}
+
+// Skip counts n failures without waiting, which widens the next window.
+func (b *Backoff) Skip(n int) { b.failures += n }
+
+// Fresh reports whether no failure has been counted since the last Reset.
+func (b *Backoff) Fresh() bool { return b.failures == 0 }
+
+// Reset forgets the failures.
+func (b *Backoff) Reset() { b.failures = 0 }

@@ -1,0 +1,182 @@
+// Package panel asks a panel of the Pterodactyl family for what opens a server's websocket: a short-lived token and the
+// daemon's URL.
+package panel
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const (
+	// maxBody bounds what is read of an answer. The real ones have about 1 KiB.
+	maxBody = 1 << 20
+	// timeout bounds one request, so that a panel which accepts and never answers is asked again.
+	timeout = 15 * time.Second
+)
+
+// Client asks one panel about one server.
+type Client struct {
+	HTTP   *http.Client
+	Origin string // scheme://host[:port], as NormalizeOrigin returns it
+	APIKey string
+	Server string // identifier or UUID
+}
+
+// Credentials open a websocket: Token goes into the auth frame, Socket is the URL.
+type Credentials struct{ Token, Socket string }
+
+// Error is an answer of the panel that holds no credentials.
+type Error struct {
+	StatusCode int
+	Code       string        // the panel's name for the error, if it gave one
+	Detail     string        // the panel's own words, or what is wrong with its answer
+	RetryAfter time.Duration // from the header; 0 if there was none
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("the panel answered %d: %s", e.StatusCode, e.Detail)
+}
+
+// Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error for an answer without
+// credentials. No error holds the API key.
+func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Origin+"/api/client/servers/"+url.PathEscape(c.Server)+"/websocket", nil)
+	if err != nil {
+		return Credentials{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.APIKey)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "pterosocket-go")
+	// A connection to the panel is used once in eight minutes: not worth two goroutines and a socket in between.
+	req.Close = true
+
+	client := *c.HTTP
+	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
+		first := via[0].URL
+		if next.URL.Host != first.Host || next.URL.Scheme != first.Scheme || len(via) >= 10 {
+			return http.ErrUseLastResponse // the key stays with the host that it was meant for
+		}
+		return nil
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return Credentials{}, c.hideKey(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return Credentials{}, fmt.Errorf("reading the panel's answer: %w", c.hideKey(err))
+	}
+	if resp.StatusCode != http.StatusOK || len(body) > maxBody {
+		return Credentials{}, c.refusal(resp, body)
+	}
+	return c.credentials(body)
+}
+
+// credentials reads both shapes: {"data":{"token","socket"}} of Pterodactyl and Pelican, {"token","url"} of Calagopus.
+func (c *Client) credentials(body []byte) (Credentials, error) {
+	var answer struct {
+		Data struct{ Token, Socket string } `json:"data"`
+		// Flat, Calagopus.
+		Token string `json:"token"`
+		URL   string `json:"url"`
+	}
+	fail := func(detail string) (Credentials, error) {
+		return Credentials{}, &Error{StatusCode: http.StatusOK, Detail: detail}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return fail("the answer is not the JSON of a websocket token but " + kind(body))
+	}
+	creds := Credentials{Token: answer.Data.Token, Socket: answer.Data.Socket}
+	if creds == (Credentials{}) {
+		creds = Credentials{Token: answer.Token, Socket: answer.URL}
+	}
+	if creds.Token == "" || creds.Socket == "" {
+		return fail("the answer holds no token or no socket URL")
+	}
+	return creds, nil
+}
+
+func (c *Client) refusal(resp *http.Response, body []byte) error {
+	e := &Error{StatusCode: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	var answer struct {
+		Errors []struct{ Code, Detail string } `json:"errors"`
+		Error  string                          `json:"error"`
+	}
+	switch location := resp.Header.Get("Location"); {
+	case len(body) > maxBody:
+		e.Detail = "the answer is longer than 1 MiB"
+	case resp.StatusCode/100 == 3 && location != "":
+		e.Detail = "it redirects to " + c.clean(location) + ", which would hand the API key to another host"
+	case json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0:
+		e.Code, e.Detail = c.clean(answer.Errors[0].Code), c.clean(answer.Errors[0].Detail)
+	case answer.Error != "":
+		e.Detail = c.clean(answer.Error)
+	}
+	if e.Detail == "" {
+		e.Detail = "without a reason (" + kind(body) + ")"
+	}
+	return e
+}
+
+// kind says what an answer is instead of what it should be.
+func kind(body []byte) string {
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return "an empty body"
+	case body[0] == '<':
+		return "an HTML page, perhaps of a proxy or a login"
+	case json.Valid(body):
+		return "other JSON"
+	}
+	return "something else"
+}
+
+// clean makes a peer's words fit for an error: one line, not long, and without the API key should they quote it.
+func (c *Client) clean(s string) string {
+	if c.APIKey != "" {
+		s = strings.ReplaceAll(s, c.APIKey, "[API key]")
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "..."
+	}
+	return s
+}
+
+// hideKey guards against an HTTP client that puts headers into its errors. The chain of err stays, for errors.Is.
+func (c *Client) hideKey(err error) error {
+	if c.APIKey == "" || !strings.Contains(err.Error(), c.APIKey) {
+		return err
+	}
+	return errors.New(c.clean(err.Error()))
+}
+
+// retryAfter reads the header in both of its forms, seconds and date; 0 when there is none.
+func retryAfter(header string) time.Duration {
+	if seconds, err := strconv.Atoi(header); err == nil {
+		return time.Duration(max(0, min(seconds, 24*60*60))) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return max(0, min(time.Until(at), 24*time.Hour))
+	}
+	return 0
+}

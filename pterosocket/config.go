@@ -1,0 +1,205 @@
+package pterosocket
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/panel"
+)
+
+// Config says what to connect to, and how. Origin, APIKey and Server are required; every other field's zero value is a
+// sensible default. Connect works on a copy. However it is printed, a Config does not show its API key.
+type Config struct {
+	// Origin is the panel's base URL, such as https://panel.example.com. A path and a trailing slash are cut off.
+	Origin string
+	// APIKey is a client API key of the panel (not an application key). Not needed when Credentials is set.
+	APIKey string
+	// Server is the server's short identifier or its UUID.
+	Server string
+
+	// Credentials is where token and URL come from. Nil: the panel at Origin, asked with APIKey.
+	Credentials CredentialSource
+	// HTTPClient is used for the panel and for the websocket handshake. Nil: one made for the purpose. Its idle connections,
+	// should it keep any, are its owner's to close.
+	HTTPClient *http.Client
+	// Dialer opens the websocket. Nil: nhooyr.io/websocket.
+	Dialer Dialer
+	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent.
+	Logger *slog.Logger
+	// OriginHeader is sent to the daemon as Origin, which must equal the panel's URL in the daemon's own configuration. "": Origin.
+	OriginHeader string
+	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with ErrInsecureSocket.
+	AllowInsecure bool
+	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time.
+	Compression bool
+	// History asks for the daemon's recent lines on the first connection; they come with ConsoleOutput.Replayed set.
+	History bool
+	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192.
+	QueueSize int
+	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1 MiB.
+	ReadLimit int64
+	// PingInterval is the time between two pings of ours. 0: 30 s; negative: none.
+	PingInterval time.Duration
+	// ConnectTimeout is how long Connect retries transient failures. 0: 30 s.
+	ConnectTimeout time.Duration
+	// Backoff spaces the attempts to connect.
+	Backoff Backoff
+	// Limits are the rates at which commands are sent. Zero: the daemons' own.
+	Limits Limits
+	// NoResume: do not ask for the daemon's history after a reconnect. Every reconnect then reports a Gap.
+	NoResume bool
+}
+
+// Backoff is an exponential backoff with full jitter: each delay is random between zero and a window that doubles from Min to
+// Max. 0: 500 ms and 30 s. After a loss the window begins at eight times Min, so that the many clients of one daemon do not
+// come back within the same second.
+type Backoff struct{ Min, Max time.Duration }
+
+// Limits are the rates at which a daemon takes messages. Unlimited is for daemons known to have none (Pterodactyl before 1.12):
+// then only the order of commands is kept.
+type Limits struct{ Unlimited bool }
+
+// withDefaults checks c and fills in what is missing.
+func (c Config) withDefaults() (Config, error) {
+	invalid := func(field, why string) (Config, error) {
+		return c, fmt.Errorf("%w: %s: %s", ErrInvalidConfig, field, why)
+	}
+	origin, err := panel.NormalizeOrigin(c.Origin)
+	switch {
+	case c.Origin == "":
+		return invalid("Origin", "it is required: the panel's base URL, such as https://panel.example.com")
+	case err != nil:
+		return invalid("Origin", err.Error())
+	case c.Server == "":
+		return invalid("Server", "it is required: the server's identifier, as in the panel's address bar")
+	case strings.ContainsFunc(c.Server, notIdentifier):
+		return invalid("Server", "it must be an identifier or UUID: letters, digits and hyphens")
+	case c.Credentials == nil && c.APIKey == "":
+		return invalid("APIKey", "it is required unless Credentials is set; create one in the panel under Account, API Credentials")
+	case strings.ContainsFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return invalid("APIKey", "it holds a space, a line break or another character that no key has")
+	case c.QueueSize < 0 || c.ReadLimit < 0 || c.ConnectTimeout < 0 || c.Backoff.Min < 0 || c.Backoff.Max < 0:
+		return invalid("QueueSize, ReadLimit, ConnectTimeout or Backoff", "it is negative")
+	}
+	c.Origin = origin
+	c.OriginHeader = cmp.Or(c.OriginHeader, c.Origin)
+	c.QueueSize = cmp.Or(c.QueueSize, 8192)
+	c.ReadLimit = cmp.Or(c.ReadLimit, 1<<20)
+	c.PingInterval = cmp.Or(c.PingInterval, 30*time.Second)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 30*time.Second)
+	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
+	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.Min)
+	if c.HTTPClient == nil {
+		c.HTTPClient = newHTTPClient()
+	}
+	if c.Dialer == nil {
+		c.Dialer = defaultDialer{client: c.HTTPClient, compression: c.Compression}
+	}
+	if c.Credentials == nil {
+		c.Credentials = panelSource{panel.Client{HTTP: c.HTTPClient, Origin: c.Origin, APIKey: c.APIKey, Server: c.Server}}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
+}
+
+// newHTTPClient returns a client that keeps no idle connection, so that nothing of it outlives a request.
+func newHTTPClient() *http.Client {
+	transport := http.DefaultTransport
+	if t, ok := transport.(*http.Transport); ok {
+		t = t.Clone()
+		t.DisableKeepAlives = true
+		transport = t
+	}
+	return &http.Client{Transport: transport}
+}
+
+func notIdentifier(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
+}
+
+const redacted = "[redacted]"
+
+// shown is what a Config shows of itself.
+func (c Config) shown() any {
+	key := ""
+	if c.APIKey != "" {
+		key = redacted
+	}
+	return struct {
+		Origin, APIKey, Server, OriginHeader              string
+		AllowInsecure, Compression, History, NoResume     bool
+		QueueSize                                         int
+		ReadLimit                                         int64
+		PingInterval, ConnectTimeout                      time.Duration
+		Backoff                                           Backoff
+		Limits                                            Limits
+		CustomCredentials, CustomHTTPClient, CustomDialer bool
+	}{
+		c.Origin, key, c.Server, c.OriginHeader,
+		c.AllowInsecure, c.Compression, c.History, c.NoResume,
+		c.QueueSize, c.ReadLimit, c.PingInterval, c.ConnectTimeout, c.Backoff, c.Limits,
+		c.Credentials != nil, c.HTTPClient != nil, c.Dialer != nil,
+	}
+}
+
+// Format prints the config without its API key, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "pterosocket.Config%+v", c.shown())
+}
+
+// LogValue returns the config without its API key.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// MarshalJSON returns the config without its API key.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
+
+// Credentials open a daemon's websocket: Token goes into the first frame, Socket is the URL to dial. However they are printed,
+// they do not show the token.
+type Credentials struct{ Token, Socket string }
+
+// Format prints the credentials without the token, whatever the verb.
+func (c Credentials) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "pterosocket.Credentials{Token:"+redacted+" Socket:"+c.Socket+"}")
+}
+
+// LogValue returns the credentials without the token.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// MarshalJSON returns the credentials without the token.
+func (c Credentials) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
+}
+
+// redact removes secrets from the text of err. The chain of err stays reachable for errors.Is and errors.As.
+func redact(err error, secrets ...string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	clean := text
+	for _, s := range secrets {
+		if s != "" {
+			clean = strings.ReplaceAll(clean, s, redacted)
+		}
+	}
+	if clean == text {
+		return err
+	}
+	// The chain behind err holds the secret in its own texts, so it is cut off but for the package's own values.
+	out := errors.New(clean)
+	for _, known := range []error{ErrUnauthorized, ErrForbidden, ErrServerNotFound, ErrConflict, ErrRateLimited} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", known, out)
+		}
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package pterosocket
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/pterosocket/pterosocket-go/internal/transport"
+)
+
+// A Dialer opens websockets with a library of its own choice. Dial's ctx governs the handshake only. header holds the Origin.
+// Dial returns a *HandshakeError (StatusCode and Body are enough) when the daemon answers the handshake but refuses.
+type Dialer interface {
+	Dial(ctx context.Context, url string, header http.Header) (Conn, error)
+}
+
+// Conn is one websocket connection. Read is never called concurrently with itself, nor is Write; everything else may be.
+type Conn interface {
+	// Read reads the next text or binary message into buf, grown as needed, and returns it. A message of more than limit bytes
+	// it skips, returning an error that is ErrFrameTooLong, after which the connection is as good as before. After a close
+	// frame it returns a *CloseError (Code 1005 when the frame had none). Close unblocks it.
+	Read(buf []byte, limit int64) ([]byte, error)
+	// Write writes one text message. When ctx ends in the middle of it the connection may be lost.
+	Write(ctx context.Context, message []byte) error
+	// Ping sends a ping and waits for its pong. When ctx ends first it returns ctx's error, and the connection lives on.
+	Ping(ctx context.Context) error
+	// Close sends a close frame and waits for the peer's until ctx ends; what comes before that is still read. With a ctx that
+	// has ended it tears the connection down at once. When it returns, no goroutine of the connection is left but a Read that
+	// is about to return.
+	Close(ctx context.Context, code int, reason string) error
+}
+
+// ErrFrameTooLong is what Conn.Read returns for a message over its limit.
+var ErrFrameTooLong = errors.New("the frame is too long")
+
+// defaultDialer opens websockets with nhooyr.io/websocket.
+type defaultDialer struct {
+	client      *http.Client
+	compression bool
+}
+
+func (d defaultDialer) Dial(ctx context.Context, url string, header http.Header) (Conn, error) {
+	conn, err := transport.Dial(ctx, url, transport.Options{HTTPClient: d.client, Header: header, Compression: d.compression})
+	if err != nil {
+		var refused *transport.HandshakeError
+		if errors.As(err, &refused) {
+			return nil, &HandshakeError{StatusCode: refused.StatusCode, Body: refused.Body}
+		}
+		return nil, err
+	}
+	return defaultConn{conn}, nil
+}
+
+// defaultConn translates the errors of internal/transport.
+type defaultConn struct{ *transport.Conn }
+
+func (c defaultConn) Read(buf []byte, limit int64) ([]byte, error) {
+	data, err := c.Conn.Read(buf, limit)
+	if err == nil {
+		return data, nil
+	}
+	var closed *transport.CloseError
+	switch {
+	case errors.Is(err, transport.ErrTooLong):
+		err = ErrFrameTooLong
+	case errors.As(err, &closed):
+		err = &CloseError{Code: closed.Code, Reason: closed.Reason}
+	}
+	return nil, err
+}
+
+// hint says what to do about a refused handshake.
+func hint(e *HandshakeError, origin string) string {
+	switch {
+	case errors.Is(e, ErrOriginRejected):
+		return "the Origin sent was " + origin + ": it must equal the panel's URL in the daemon's configuration, letter by letter; " +
+			"check \"remote\" and \"allowed_origins\" in the daemon's config.yml, and Config.Origin or Config.OriginHeader here"
+	case errors.Is(e, ErrServerNotFound):
+		return "the daemon does not know the server; was it moved or deleted?"
+	case errors.Is(e, ErrTooManyConnections):
+		return "close other consoles of this server (a daemon allows 30)"
+	case e.StatusCode == http.StatusBadRequest && strings.Contains(e.Body, "<"), e.StatusCode >= 500:
+		return "the daemon or a proxy in front of it is not well; check that the proxy passes websockets on"
+	}
+	return ""
+}

@@ -1,0 +1,198 @@
+package pterosocket
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Errors of sending. Every error of a method that sends and that certainly did not reach the wire wraps ErrNotSent.
+var (
+	// ErrNotSent: nothing was sent; it is safe to try again.
+	ErrNotSent = errors.New("not sent")
+	// ErrUncertain: the connection died in the middle of writing, so the daemon may or may not have got it.
+	ErrUncertain = errors.New("the connection was lost while sending; the daemon may or may not have got it")
+
+	// ErrNotConnected: there is no authenticated connection at the moment. Wait with Commands.Ready.
+	ErrNotConnected = fmt.Errorf("%w: not connected; wait with Ready", ErrNotSent)
+	// ErrPermission: the token does not allow it, and the daemon would have ignored it in silence. See PermissionError.
+	ErrPermission = fmt.Errorf("%w: permission missing", ErrNotSent)
+	// ErrServerOffline: the server is known to be offline, and the daemon would have ignored it in silence. Start it first.
+	ErrServerOffline = fmt.Errorf("%w: the server is offline; start it first", ErrNotSent)
+	// ErrInvalidCommand: a line break, NUL, invalid UTF-8, or longer than a daemon takes.
+	ErrInvalidCommand = fmt.Errorf("%w: invalid command", ErrNotSent)
+	// ErrInvalidPowerAction: none of start, stop, restart, kill.
+	ErrInvalidPowerAction = fmt.Errorf("%w: invalid power action; use start, stop, restart or kill", ErrNotSent)
+)
+
+// Errors of connecting. They come from Connect, as the Err of a Close event, and from Commands.Err.
+var (
+	// ErrInvalidConfig: a field of Config is missing or wrong; the message says which.
+	ErrInvalidConfig = errors.New("invalid config")
+	// ErrUnauthorized: the panel does not accept the API key.
+	ErrUnauthorized = errors.New("the API key was not accepted")
+	// ErrForbidden: the API key is not allowed to open this server's websocket.
+	ErrForbidden = errors.New("not allowed")
+	// ErrServerNotFound: the panel or the daemon does not know the server, or it has been deleted.
+	ErrServerNotFound = errors.New("server not found")
+	// ErrConflict: the server is suspended, installing, being restored or transferred. It is waited out once connected.
+	ErrConflict = errors.New("the server is not available at the moment")
+	// ErrRateLimited: the panel wants fewer requests.
+	ErrRateLimited = errors.New("rate limited by the panel")
+	// ErrOriginRejected: the daemon does not accept the Origin header.
+	ErrOriginRejected = errors.New("the daemon refused the origin")
+	// ErrTooManyConnections: the daemon has too many websockets open for this server.
+	ErrTooManyConnections = errors.New("too many connections to the server's console")
+	// ErrInsecureSocket: the panel speaks https but handed out an unencrypted websocket. See Config.AllowInsecure.
+	ErrInsecureSocket = errors.New("insecure socket")
+	// ErrAuthRejected: the daemon refuses the panel's tokens for good.
+	ErrAuthRejected = errors.New("the daemon refused the token")
+	// ErrClosed: the connection has been closed. It wraps ErrNotSent.
+	ErrClosed = fmt.Errorf("%w: the connection has been closed", ErrNotSent)
+)
+
+// PermissionError names the permission that was missing. It is an ErrPermission.
+type PermissionError struct{ Permission Permission }
+
+func (e *PermissionError) Error() string {
+	return fmt.Sprintf("not sent: the API key's user lacks the permission %q on this server; grant it in the panel", string(e.Permission))
+}
+
+// Unwrap returns ErrPermission.
+func (e *PermissionError) Unwrap() error { return ErrPermission }
+
+// PanelError is an answer of the panel that held no credentials. With errors.Is it is ErrUnauthorized (401), ErrForbidden
+// (403), ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429).
+type PanelError struct {
+	StatusCode int
+	Code       string        // the panel's name for the error, if it gave one
+	Detail     string        // the panel's own words, or what is wrong with its answer
+	RetryAfter time.Duration // how long the panel wants to be left alone; 0 if it did not say
+}
+
+func (e *PanelError) Error() string {
+	msg := fmt.Sprintf("the panel answered %d: %s", e.StatusCode, e.Detail)
+	switch e.StatusCode {
+	case http.StatusUnauthorized:
+		msg += "; check the API key: a client API key (Account, API Credentials), not an application key"
+	case http.StatusForbidden:
+		msg += "; the key's user needs the permission websocket.connect on this server, and the key must allow this machine's address"
+	case http.StatusNotFound:
+		msg += "; check the server's identifier, and that the key's user has access to it"
+	case http.StatusConflict:
+		msg += "; try again when that is over"
+	case http.StatusTooManyRequests:
+		if e.RetryAfter > 0 {
+			msg += fmt.Sprintf("; it wants no request for %v", e.RetryAfter)
+		}
+	default:
+		if e.StatusCode < 500 {
+			msg += "; check that Origin is the panel's own address"
+		}
+	}
+	return msg
+}
+
+// Is maps status codes to the package's error values.
+func (e *PanelError) Is(target error) bool {
+	switch e.StatusCode {
+	case http.StatusUnauthorized:
+		return target == ErrUnauthorized
+	case http.StatusForbidden:
+		return target == ErrForbidden
+	case http.StatusNotFound:
+		return target == ErrServerNotFound
+	case http.StatusConflict:
+		return target == ErrConflict
+	case http.StatusTooManyRequests:
+		return target == ErrRateLimited
+	}
+	return false
+}
+
+// HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403), ErrServerNotFound
+// (404) or ErrTooManyConnections (400 with that text, 429). A Dialer of your own returns it too, with StatusCode and Body.
+type HandshakeError struct {
+	StatusCode int
+	Body       string // the first bytes of the answer
+	Hint       string // what to do about it
+}
+
+func (e *HandshakeError) Error() string {
+	msg := fmt.Sprintf("the daemon answered the websocket handshake with %d", e.StatusCode)
+	if line, _, _ := strings.Cut(strings.TrimSpace(e.Body), "\n"); line != "" && !strings.HasPrefix(line, "<") {
+		msg += ": " + printable(line, 200)
+	}
+	if e.Hint != "" {
+		msg += "; " + e.Hint
+	}
+	return msg
+}
+
+// Is maps status codes to the package's error values.
+func (e *HandshakeError) Is(target error) bool {
+	switch e.StatusCode {
+	case http.StatusUnauthorized:
+		return target == ErrUnauthorized
+	case http.StatusForbidden:
+		return target == ErrOriginRejected
+	case http.StatusNotFound:
+		return target == ErrServerNotFound
+	case http.StatusBadRequest:
+		return target == ErrTooManyConnections && strings.Contains(e.Body, "Too many open websocket connections")
+	case http.StatusTooManyRequests:
+		return target == ErrTooManyConnections
+	}
+	return false
+}
+
+// CloseError is a close frame from the daemon. With errors.Is it is ErrConflict (4409, suspended) or ErrServerNotFound (1001
+// "server deleted").
+type CloseError struct {
+	Code   int
+	Reason string
+}
+
+func (e *CloseError) Error() string {
+	msg := fmt.Sprintf("the daemon closed the connection with code %d", e.Code)
+	if e.Reason != "" {
+		msg += ": " + printable(e.Reason, 125)
+	}
+	return msg
+}
+
+// Is maps close codes to the package's error values.
+func (e *CloseError) Is(target error) bool {
+	switch e.Code {
+	case closeSuspended:
+		return target == ErrConflict
+	case closeGoingAway:
+		return target == ErrServerNotFound && e.Reason == "server deleted"
+	}
+	return false
+}
+
+// Close codes that mean something here. Source: the daemons, measured; 4400 is on the official documentation's list.
+const (
+	closeNormal    = 1000
+	closeGoingAway = 1001
+	closeAbnormal  = 1006 // never on the wire: there was no close frame
+	closeFatal     = 4400
+	closeSuspended = 4409
+)
+
+// printable makes a peer's text fit for an error or a log line.
+func printable(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, s)
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
+	}
+	return s
+}

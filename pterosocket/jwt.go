@@ -1,0 +1,39 @@
+package pterosocket
+
+import "strings"
+
+// A daemon says why it refuses a token in words only. Source: the daemons, measured and read.
+
+// withoutEventID cuts the "Error Event [uuid]: " that stands before an answer to auth. Without it, the message is about the
+// token in use.
+func withoutEventID(message string) string {
+	if rest, ok := strings.CutPrefix(message, "Error Event ["); ok {
+		if _, text, ok := strings.Cut(rest, "]: "); ok {
+			return text
+		}
+	}
+	return message
+}
+
+// curable reports whether a fresh token helps.
+func curable(message string) bool {
+	for _, text := range []string{
+		"exp claim is invalid",
+		"created too far in past",
+		"no jwt present",
+		"expired", // "token is expired", and Calagopus' "invalid token: ..."
+	} {
+		if strings.Contains(message, text) {
+			return true
+		}
+	}
+	return false
+}
+
+// denied reports that the token was issued before, or within the same whole second as, the daemon's start or a revocation: the
+// next one must not be asked for within that second.
+func denied(message string) bool { return strings.Contains(message, "created too far in past") }
+
+// masked is what a user without admin.websocket.errors reads instead of a reason. As the answer to auth it means a token that
+// the daemon cannot read at all: a bad signature, or garbage.
+const masked = "an unexpected error was encountered while handling this request"

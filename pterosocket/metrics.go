@@ -1,0 +1,46 @@
+package pterosocket
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Metrics are counters of a connection's whole life, reconnects included. Read them with Commands.Metrics.
+type Metrics struct {
+	EventsReceived     uint64        // frames that the daemon sent
+	BytesReceived      uint64        // in those frames, uncompressed
+	Dropped            uint64        // events given up because the consumer was slow
+	Reconnects         uint64        // connections after the first that were authenticated
+	Renewals           uint64        // tokens renewed on a live connection
+	CredentialRequests uint64        // tokens asked for
+	CommandsSent       uint64        // frames sent, but for auth
+	FramesSkipped      uint64        // frames that were too long or could not be read
+	FailedAttempts     uint64        // attempts to connect that failed
+	Gaps               uint64        // Gap events
+	LinesReplayed      uint64        // lines recovered from the daemon's history
+	PingRTT            time.Duration // of the last ping that was answered; 0 before the first
+}
+
+// counters are the Metrics while they count.
+type counters struct {
+	eventsReceived, bytesReceived, reconnects, renewals, credentialRequests atomic.Uint64
+	commandsSent, framesSkipped, failedAttempts, gaps, linesReplayed        atomic.Uint64
+	pingRTT                                                                 atomic.Int64
+}
+
+func (c *counters) snapshot(dropped uint64) Metrics {
+	return Metrics{
+		EventsReceived:     c.eventsReceived.Load(),
+		BytesReceived:      c.bytesReceived.Load(),
+		Dropped:            dropped,
+		Reconnects:         c.reconnects.Load(),
+		Renewals:           c.renewals.Load(),
+		CredentialRequests: c.credentialRequests.Load(),
+		CommandsSent:       c.commandsSent.Load(),
+		FramesSkipped:      c.framesSkipped.Load(),
+		FailedAttempts:     c.failedAttempts.Load(),
+		Gaps:               c.gaps.Load(),
+		LinesReplayed:      c.linesReplayed.Load(),
+		PingRTT:            time.Duration(c.pingRTT.Load()),
+	}
+}

@@ -1,0 +1,84 @@
+package pterotest
+
+import (
+	"cmp"
+	"time"
+)
+
+// Dialect is a family of daemons.
+type Dialect int
+
+// The families.
+const (
+	// Pterodactyl is Pterodactyl's panel and Wings, 1.11: no limits, no compression, stays open when suspended.
+	Pterodactyl Dialect = iota
+	// Pelican is Pelican's panel and Wings, and also what Pterodactyl became with 1.12: message limits with throttled frames, 30
+	// sockets a server, frames of at most 4,096 bytes, close code 4409 when suspended, permessage-deflate.
+	Pelican
+	// Calagopus is Calagopus' panel and Wings, known from its source: flat credentials, no Origin check, its own events and closes.
+	Calagopus
+)
+
+func (d Dialect) String() string {
+	switch d {
+	case Pterodactyl:
+		return "Pterodactyl"
+	case Pelican:
+		return "Pelican"
+	case Calagopus:
+		return "Calagopus"
+	}
+	return "unknown"
+}
+
+// daemonName stands in the daemon's own console lines.
+func (d Dialect) daemonName() string {
+	switch d {
+	case Pelican:
+		return "pelican"
+	case Calagopus:
+		return "Calagopus"
+	default:
+		return "Pterodactyl"
+	}
+}
+
+// Config says what a Server is like. The zero value is a running server on Pterodactyl, over loopback.
+type Config struct {
+	Dialect  Dialect
+	InMemory bool // a network in memory instead of loopback; for testing/synctest
+
+	APIKey        string        // "": one is made up
+	ServerID      string        // the short identifier; "": one is made up
+	Origin        string        // what the daemon wants as Origin; "": Server.Origin
+	Permissions   []string      // of the API key's user; nil: "*" and the admin.websocket ones
+	TokenLifetime time.Duration // 0: 10 minutes
+	HistoryLines  int           // how many lines "send logs" replays; 0: 150
+
+	Offline    bool          // the server is offline at the beginning, not running
+	StartDelay time.Duration // from starting to running, and from stopping to offline; 0: 150 ms
+	// Game answers a command with lines for the console. It is called for one command after the other, in the order in which
+	// they reached the game. Nil: the command itself is printed, as the recorded game did.
+	Game func(command string) []string
+	// OnMessage is called for each message from a client, in the goroutine that handles it, before it is handled. A hook that
+	// delays some messages makes others overtake them, as on a real daemon.
+	OnMessage func(Message)
+
+	// NoLimits switches off the message limits of the Pelican dialect; Limits switches them on for Pterodactyl.
+	NoLimits, Limits bool
+	// DropSlowReaders drops console lines for a client that is 10 ms late with reading, and status, stats and backup events at once,
+	// as daemons do. Off by default, since a loaded machine can be that late.
+	DropSlowReaders bool
+}
+
+func (c Config) withDefaults() Config {
+	c.APIKey = cmp.Or(c.APIKey, "ptlc_pterotest")
+	c.ServerID = cmp.Or(c.ServerID, "a0000001")
+	c.TokenLifetime = cmp.Or(c.TokenLifetime, 10*time.Minute)
+	c.HistoryLines = cmp.Or(c.HistoryLines, 150)
+	c.StartDelay = cmp.Or(c.StartDelay, 150*time.Millisecond)
+	if c.Permissions == nil {
+		c.Permissions = []string{"*", "admin.websocket.errors", "admin.websocket.install", "admin.websocket.transfer"}
+	}
+	return c
+}

@@ -1,0 +1,107 @@
+package pterotest
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// servePanel answers GET /api/client/servers/{server}/websocket.
+func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.requests++
+	var fault func(http.ResponseWriter, *http.Request) bool
+	if len(s.panelFaults) > 0 {
+		fault = s.panelFaults[0]
+	}
+	known := (r.PathValue("server") == s.cfg.ServerID || r.PathValue("server") == s.uuid) && !s.deleted && !s.revoked
+	allowed := (&claims{Permissions: s.permissions}).can("websocket.connect")
+	suspended, node := s.suspended, s.node
+	s.mu.Unlock()
+	s.announce()
+
+	if fault != nil {
+		if fault(w, r) {
+			s.mu.Lock()
+			if len(s.panelFaults) > 0 {
+				s.panelFaults = s.panelFaults[1:]
+			}
+			s.mu.Unlock()
+			return
+		}
+	}
+	switch {
+	case r.Header.Get("Authorization") != "Bearer "+s.cfg.APIKey:
+		panelError(w, http.StatusUnauthorized, "AuthenticationException", "Unauthenticated.")
+	case !known:
+		panelError(w, http.StatusNotFound, "NotFoundHttpException", "The requested resource could not be found on the server.")
+	case !allowed:
+		panelError(w, http.StatusForbidden, "HttpForbiddenException", "You do not have permission to connect to this server's websocket.")
+	case suspended:
+		panelError(w, http.StatusConflict, "ServerStateConflictException", "This server is currently suspended and the functionality requested is unavailable.")
+	default:
+		s.answer(w, s.sign(), s.nodes[node]+"/api/servers/"+s.uuid+"/ws")
+	}
+}
+
+func (s *Server) answer(w http.ResponseWriter, token, socket string) {
+	w.Header().Set("Content-Type", "application/json")
+	if s.cfg.Dialect == Calagopus {
+		_ = json.NewEncoder(w).Encode(map[string]string{"token": token, "url": socket})
+		return
+	}
+	data, _ := json.Marshal(map[string]any{"object": "websocket_token", "data": map[string]string{"token": token, "socket": socket}})
+	_, _ = w.Write([]byte(strings.ReplaceAll(string(data), "/", `\/`))) // PHP escapes slashes
+}
+
+func panelError(w http.ResponseWriter, status int, code, detail string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": code, "status": strconv.Itoa(status), "detail": detail}}})
+}
+
+// FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page otherwise.
+// Several calls queue up.
+func (s *Server) FailPanel(status int, detail string) {
+	s.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool {
+		if status >= 500 {
+			http.Error(w, "<html><h1>"+detail+"</h1></html>", status)
+		} else {
+			panelError(w, status, "PterotestException", detail)
+		}
+		return true
+	})
+}
+
+// RateLimitPanel makes the panel's next answer 429 with this Retry-After, in whole seconds.
+func (s *Server) RateLimitPanel(after time.Duration) {
+	s.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
+		panelError(w, http.StatusTooManyRequests, "TooManyRequestsHttpException", "Too Many Attempts.")
+		return true
+	})
+}
+
+// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having answered it. A
+// request for which it returns false is answered as usual. Several handlers queue up.
+func (s *Server) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.panelFaults = append(s.panelFaults, handle)
+}
+
+// ResetPanel forgets what FailPanel, RateLimitPanel and HandlePanel have queued.
+func (s *Server) ResetPanel() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.panelFaults = nil
+}
+
+// CredentialRequests returns how often the panel was asked for a token.
+func (s *Server) CredentialRequests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.requests
+}

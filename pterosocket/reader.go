@@ -1,0 +1,160 @@
+package pterosocket
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/wire"
+)
+
+// keepBuffer bounds the buffer that the reader holds on to between frames.
+const keepBuffer = 4 << 10
+
+// read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
+// reader is 10 ms late for, in silence.
+func (s *session) read() error {
+	var (
+		decoder wire.Decoder
+		buf     []byte
+	)
+	for {
+		data, err := s.conn.Read(buf, s.cfg.ReadLimit)
+		if errors.Is(err, ErrFrameTooLong) {
+			s.frames.Add(1)
+			s.count.framesSkipped.Add(1)
+			s.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading from the daemon: %w", err)
+		}
+		s.frames.Add(1)
+		s.count.eventsReceived.Add(1)
+		s.count.bytesReceived.Add(uint64(len(data)))
+		if buf = data; cap(buf) > keepBuffer {
+			buf = nil
+		}
+		frame, err := decoder.Decode(data)
+		if err != nil {
+			s.count.framesSkipped.Add(1)
+			s.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w", printable(string(data[:min(len(data), 80)]), 80), err)})
+			continue
+		}
+		if err := s.handle(toEvent(frame)); err != nil {
+			return err
+		}
+	}
+}
+
+// handle does what an event asks of the session, and hands it on. An error ends the session.
+func (s *session) handle(ev Event) error {
+	switch ev := ev.(type) {
+	case AuthSuccess:
+		s.onAuthSuccess(ev)
+		return nil
+	case Status:
+		s.emit(ev)
+		if !s.isStatus {
+			s.isStatus = true
+			close(s.status)
+		}
+		return nil
+	case JWTError:
+		s.emit(ev)
+		return s.onJWTError(ev.Message)
+	case DaemonError:
+		if s.awaiting.Load() && withoutEventID(ev.Message) == masked {
+			s.answer(&authRefused{ev.Message})
+		}
+	case TokenExpiring, TokenExpired:
+		s.trigger(ev.Name())
+	case Throttled:
+		select {
+		case s.throttled <- struct{}{}:
+		default:
+		}
+	case TransferStatus:
+		s.emit(ev)
+		return s.onTransfer(ev.Status)
+	}
+	s.emit(ev)
+	return nil
+}
+
+func (s *session) onAuthSuccess(ev AuthSuccess) {
+	// What was refused before this frame was refused for the old token.
+	select {
+	case <-s.triggers:
+	default:
+	}
+	tok := s.offered.Load()
+	if tok == nil {
+		return // before any auth: no daemon does it
+	}
+	known := true
+	if len(ev.Permissions) == 0 { // only Calagopus sends them
+		ev.Permissions, known = tok.permissions, tok.knows
+	}
+	s.expires.Store(int64(tok.expires.Sub(s.epoch)))
+	s.authenticated.Store(true)
+	s.auth(s, ev.Permissions, known)
+	s.emit(ev)
+	s.answer(nil)
+	if !s.isUp {
+		s.isUp = true
+		s.since = time.Now()
+		close(s.up)
+	}
+}
+
+// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the
+// token in use has ended.
+func (s *session) onJWTError(message string) error {
+	if s.awaiting.Load() && strings.HasPrefix(message, "Error Event [") {
+		s.answer(&authRefused{message})
+		return nil
+	}
+	if !curable(message) {
+		if s.awaiting.Load() { // Calagopus has one form only
+			s.answer(&authRefused{message})
+			return nil
+		}
+		return &authRefused{message}
+	}
+	if s.authenticated.Swap(false) {
+		s.deauth(s)
+		s.queue.fail(ErrNotConnected, nil)
+	}
+	s.trigger(message)
+	return nil
+}
+
+// onTransfer ends the session when the server may be found on another node.
+func (s *session) onTransfer(status string) error {
+	switch status {
+	case "starting", "pending", "processing", "success":
+		return nil
+	}
+	return fmt.Errorf("%w: transfer status %q", errTransferred, printable(status, 40))
+}
+
+// answer tells the renewer what came of its auth.
+func (s *session) answer(err error) {
+	if !s.awaiting.CompareAndSwap(true, false) {
+		return
+	}
+	select {
+	case s.answers <- err:
+	default:
+	}
+}
+
+// trigger asks the renewer to renew at once. A flood of triggers is one.
+func (s *session) trigger(why string) {
+	select {
+	case s.triggers <- why:
+	default:
+	}
+}

@@ -1,0 +1,244 @@
+package pterosocket
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/wire"
+)
+
+const (
+	// writeTimeout is how long a message may take to be written; it is long over when the daemon no longer reads.
+	writeTimeout = 10 * time.Second
+	// closeTimeout is how long a close handshake may take.
+	closeTimeout = time.Second
+)
+
+// A request is a message on its way to the writer, and its outcome on the way back.
+type request struct {
+	event   string
+	frame   []byte
+	before  func()     // called just before it is written; nil: nothing
+	outcome chan error // gets one value and is closed; room for one
+
+	mu      sync.Mutex
+	state   requestState
+	release func() bool // called with the outcome; nil: nothing
+}
+
+type requestState int
+
+const (
+	waiting requestState = iota // may still be withdrawn
+	writing
+	settled // the outcome has been sent
+)
+
+func newRequest(event string, frame []byte) *request {
+	return &request{event: event, frame: frame, outcome: make(chan error, 1)}
+}
+
+// claim is the writer's, before it writes. It reports false when the request has been withdrawn.
+func (r *request) claim() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != waiting {
+		return false
+	}
+	r.state = writing
+	return true
+}
+
+// settle sends the outcome, unless there is one already.
+func (r *request) settle(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != settled {
+		r.finish(err)
+	}
+}
+
+func (r *request) finish(err error) {
+	r.state = settled
+	r.outcome <- err
+	close(r.outcome)
+	if r.release != nil {
+		r.release()
+	}
+}
+
+// withdraw settles a request whose caller no longer waits: as not sent, or, when it is just being written, as uncertain.
+func (r *request) withdraw(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch r.state {
+	case waiting:
+		r.finish(fmt.Errorf("%w: %w", ErrNotSent, cause))
+	case writing:
+		r.finish(fmt.Errorf("%w: %w", ErrUncertain, cause))
+	}
+}
+
+// withdrawWith lets the request be withdrawn when ctx ends.
+func (r *request) withdrawWith(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.release = context.AfterFunc(ctx, func() { r.withdraw(context.Cause(ctx)) })
+}
+
+func (r *request) pending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state == waiting
+}
+
+// A sendQueue holds what waits to be written: commands in the order of the calls, and an auth that goes before all of them.
+type sendQueue struct {
+	mu       sync.Mutex
+	auth     *request
+	commands []*request
+	closed   error         // what new requests fail with; nil: open
+	wake     chan struct{} // something was added; room for one
+}
+
+func newSendQueue() *sendQueue { return &sendQueue{wake: make(chan struct{}, 1)} }
+
+// add queues r, or settles it at once when the queue has been closed.
+func (q *sendQueue) add(r *request) {
+	q.mu.Lock()
+	closed := q.closed
+	switch {
+	case closed != nil:
+	case r.event == wire.Auth:
+		q.auth = r
+	default:
+		q.commands = append(q.commands, r)
+	}
+	q.mu.Unlock()
+	if closed != nil {
+		r.settle(closed)
+		return
+	}
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns what is to be written next, without removing it; nil if there is nothing.
+func (q *sendQueue) next() *request {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.auth != nil && q.auth.pending() {
+		return q.auth
+	}
+	q.auth = nil
+	for i, r := range q.commands {
+		if r.pending() {
+			q.commands = slices.Delete(q.commands, 0, i)
+			return r
+		}
+	}
+	q.commands = nil
+	return nil
+}
+
+// fail settles all commands that wait. With closed, all that come later fail with it too.
+func (q *sendQueue) fail(err, closed error) {
+	q.mu.Lock()
+	commands := q.commands
+	if closed != nil {
+		if q.auth != nil {
+			commands = append(commands, q.auth)
+		}
+		q.closed, q.auth = closed, nil
+	}
+	q.commands = nil
+	q.mu.Unlock()
+	for _, r := range commands {
+		if r.claim() {
+			r.settle(err)
+		}
+	}
+}
+
+// write is the writer: the only goroutine that writes messages, and the one that closes the connection, which ends the reader.
+// It ends with ctx.
+func (s *session) write(ctx context.Context) error {
+	defer s.closeConn(ctx)
+	defer s.queue.fail(ErrNotConnected, ErrNotConnected)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		r := s.queue.next()
+		var due <-chan time.Time
+		if r != nil {
+			delay := s.pace.delay(time.Now(), r.event)
+			if delay == 0 {
+				if err := s.writeOne(ctx, r); err != nil {
+					return err
+				}
+				continue
+			}
+			timer.Reset(delay)
+			due = timer.C
+		}
+		select {
+		case <-due:
+		case <-s.queue.wake:
+		case <-s.throttled:
+			s.pace.throttled(time.Now())
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *session) writeOne(ctx context.Context, r *request) error {
+	if !r.claim() {
+		return nil
+	}
+	if r.event != wire.Auth && !s.isAuthenticated() {
+		r.settle(ErrNotConnected)
+		return nil
+	}
+	s.pace.spend(time.Now(), r.event)
+	if r.before != nil {
+		r.before()
+	}
+	// A graceful end lets a message that has begun come to its own.
+	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) != errClosing { //nolint:errorlint // the value itself
+			cancel()
+		}
+	})()
+	err := s.conn.Write(bounded, r.frame)
+	s.pace.wrote(time.Now())
+	if err != nil {
+		r.settle(ErrUncertain)
+		return fmt.Errorf("writing to the daemon: %w", err)
+	}
+	if r.event != wire.Auth {
+		s.count.commandsSent.Add(1)
+	}
+	r.settle(nil)
+	return nil
+}
+
+// closeConn ends the connection: with a close handshake when Commands.Close asked for it, at once otherwise.
+func (s *session) closeConn(ctx context.Context) {
+	deadline := s.hard
+	if context.Cause(ctx) != errClosing { //nolint:errorlint // the value itself
+		ended, cancel := context.WithCancel(s.hard)
+		cancel()
+		deadline = ended
+	}
+	bounded, cancel := context.WithTimeout(deadline, closeTimeout)
+	defer cancel()
+	_ = s.conn.Close(bounded, closeNormal, "")
+}
