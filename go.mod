@@ -7,6 +7,9 @@ require (
 	github.com/google/go-cmp v0.7.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.24.0
+	golang.org/x/term v0.47.0
 	golang.org/x/time v0.16.0
 	nhooyr.io/websocket v1.8.17
 )
+
+require golang.org/x/sys v0.49.0 // indirect

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/pterosocket/pterosocket-go/internal/ansi"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
@@ -35,6 +36,9 @@ type ConsoleOutput struct {
 	Line     string `json:"line"`
 	Replayed bool   `json:"replayed,omitempty"`
 }
+
+// Plain returns the line without ANSI escape sequences and without control characters but tab: fit for a log file or a chat.
+func (e ConsoleOutput) Plain() string { return ansi.Plain(e.Line) }
 
 // DaemonMessage is something that the daemon, not the game, has to say.
 type DaemonMessage struct {

@@ -60,6 +60,10 @@ type Config struct {
 	// Game answers a command with lines for the console. It is called for one command after the other, in the order in which
 	// they reached the game. Nil: the command itself is printed, as the recorded game did.
 	Game func(command string) []string
+	// StartLines are what the game prints when it starts; between the last two it takes StartDelay. Nil: what the recorded game did.
+	StartLines []string
+	// Stats are what stats frames say while the server is not offline. Nil: what the recorded game's said.
+	Stats func(state string, uptime time.Duration) Stats
 	// OnMessage is called for each message from a client, in the goroutine that handles it, before it is handled. A hook that
 	// delays some messages makes others overtake them, as on a real daemon.
 	OnMessage func(Message)
@@ -77,6 +81,9 @@ func (c Config) withDefaults() Config {
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, 10*time.Minute)
 	c.HistoryLines = cmp.Or(c.HistoryLines, 150)
 	c.StartDelay = cmp.Or(c.StartDelay, 150*time.Millisecond)
+	if c.StartLines == nil {
+		c.StartLines = []string{"Starting fake game server version 1.0", "Loading world \x1b[32m\"world\"\x1b[0m", `Done (0.150s)! For help, type "help"`}
+	}
 	if c.Permissions == nil {
 		c.Permissions = []string{"*", "admin.websocket.errors", "admin.websocket.install", "admin.websocket.transfer"}
 	}

@@ -129,6 +129,11 @@ var (
 	errPower     = errors.New("attempting to handle unknown power action")
 )
 
+// Power carries out a power action as if somebody else had asked for it: start, stop, restart or kill.
+func (s *Server) Power(action string) error {
+	return s.power(&claims{Permissions: []string{"*"}}, action)
+}
+
 // power carries out a power action, one after the other.
 func (s *Server) power(c *claims, action string) error {
 	needs := map[string]string{"start": "control.start", "stop": "control.stop", "restart": "control.restart", "kill": "control.stop"}[action]
@@ -181,9 +186,11 @@ func (s *Server) start() {
 	s.history = nil
 	s.mu.Unlock()
 	s.SetState("starting")
-	s.Print("Starting fake game server version 1.0", "Loading world \x1b[32m\"world\"\x1b[0m")
+	lines := s.cfg.StartLines
+	last := max(0, len(lines)-1)
+	s.Print(lines[:last]...)
 	s.later(s.cfg.StartDelay, s.nextRun(), func() {
-		s.Print(`Done (0.150s)! For help, type "help"`)
+		s.Print(lines[last:]...)
 		s.SetState("running")
 	})
 }

@@ -34,6 +34,10 @@ func (s *Server) currentStats() Stats {
 	stats := Stats{MemoryLimitBytes: 1181116006}
 	if s.stats != nil {
 		stats = *s.stats
+	} else if s.state != "offline" && s.cfg.Stats != nil {
+		uptime := time.Since(s.started)
+		stats = s.cfg.Stats(s.state, uptime)
+		stats.Uptime = uptime
 	} else if s.state != "offline" {
 		stats.Uptime = time.Since(s.started)
 		seconds := uint64(stats.Uptime.Seconds())

@@ -1,0 +1,185 @@
+// Command pteroconsole is a console for a game server on a panel of the Pterodactyl family, in a terminal or in a pipe.
+//
+//	pteroconsole -origin https://panel.example.com -server 1a2b3c4d      # the API key in PTERO_API_KEY
+//	pteroconsole                                                        # against a fake panel inside the program
+//	pteroconsole -json -for 1m | jq .                                   # every event as a JSON object
+//	pteroconsole run list                                               # the answer to one command
+//	pteroconsole power restart                                          # waits until it is done
+//	pteroconsole logs                                                   # the daemon's recent lines
+//
+// In a pipe, lines of standard input are commands, console lines go to standard output, and everything else to standard error.
+//
+// The exit status is 0 when the program was told to end, 1 when the connection ended with an error or could not be made, and 2 when
+// the arguments are wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// options are what the flags and the environment say.
+type options struct {
+	config pterosocket.Config
+	json   bool
+	limit  time.Duration
+	idle   time.Duration
+	args   []string // a sub-command
+}
+
+const usage = `pteroconsole: a console for a game server on a Pterodactyl, Pelican or Calagopus panel
+
+  pteroconsole [flags]                   the console; lines that you type are commands
+  pteroconsole [flags] run "list"        sends one command and prints what the console says to it
+  pteroconsole [flags] power start       start, stop, restart or kill, and waits until it is done
+  pteroconsole [flags] logs              prints the daemon's recent lines
+
+Without a panel it runs against a fake one with a small game in it.
+
+`
+
+// run is the program. It returns the exit status. The end of ctx ends it gracefully.
+func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	opts, err := parse(args, env, stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		fmt.Fprintln(stderr, "pteroconsole:", err)
+		return 2
+	}
+	if opts.config.Origin == "" && opts.config.APIKey == "" && opts.config.Server == "" {
+		demo := startDemo()
+		defer demo.Close()
+		opts.config.Origin, opts.config.APIKey, opts.config.Server, opts.config.HTTPClient = demo.Origin(), demo.APIKey(), demo.ServerID(), demo.Client()
+		fmt.Fprint(stderr, demoNotice)
+	}
+	if opts.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opts.limit)
+		defer cancel()
+	}
+	if len(opts.args) > 0 {
+		err = subcommand(ctx, opts, stdout)
+	} else {
+		err = console(ctx, opts, stdin, stdout, stderr)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "pteroconsole:", err)
+		return 1
+	}
+	return 0
+}
+
+func parse(args []string, env func(string) string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("pteroconsole", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&o.config.Origin, "origin", env("PTERO_ORIGIN"), "the panel's `URL`, such as https://panel.example.com; or PTERO_ORIGIN")
+	flags.StringVar(&o.config.Server, "server", env("PTERO_SERVER"), "the server's `identifier`; or PTERO_SERVER")
+	key := flags.String("key", "", "a client API `key`; better in PTERO_API_KEY, where other users of the machine do not see it")
+	flags.BoolVar(&o.json, "json", false, "print every event as a JSON object, one a line")
+	flags.DurationVar(&o.limit, "for", 0, "end after this `time`")
+	flags.DurationVar(&o.idle, "idle", time.Second, "run: the answer ends when the console is silent for this `time`")
+	history := flags.Bool("history", true, "begin with the daemon's recent lines")
+	flags.BoolVar(&o.config.AllowInsecure, "insecure", false, "accept an unencrypted websocket from an https panel")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return o, err
+		}
+		return o, fmt.Errorf("see pteroconsole -help") // flags has printed what is wrong
+	}
+	o.config.APIKey = *key
+	if o.config.APIKey == "" {
+		o.config.APIKey = env("PTERO_API_KEY")
+	}
+	o.config.History = *history
+	o.args = flags.Args()
+	var missing []string
+	for _, f := range []struct{ name, value string }{
+		{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}, {"-server or PTERO_SERVER", o.config.Server},
+	} {
+		if f.value == "" {
+			missing = append(missing, f.name)
+		}
+	}
+	if n := len(missing); n > 0 && n < 3 {
+		return o, fmt.Errorf("missing: %s (give all three for a panel, none for the built-in fake)", strings.Join(missing, ", "))
+	}
+	return o, checkSubcommand(o.args)
+}
+
+// console connects and shows what happens until ctx ends, the user quits, or the connection ends for good.
+func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr io.Writer) error {
+	// The end of ctx is the wish to end gracefully, so the connection lives under a context of its own.
+	events, commands, err := connect(ctx, opts.config)
+	if err != nil {
+		return err
+	}
+	defer commands.Close()
+	quit, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var view view
+	switch in, out := stdin, stdout; {
+	case opts.json:
+		view = &jsonView{stdout: stdout, stderr: stderr}
+		go readLines(quit, cancel, in, commands, view)
+	case isTerminal(in) && isTerminal(out):
+		t, restore, err := newTerminal(in.(*os.File), out.(*os.File), opts.config.Server)
+		if err != nil {
+			return err
+		}
+		defer restore()
+		view = t
+		go t.readCommands(quit, cancel, commands)
+	default:
+		view = &pipeView{stdout: stdout, stderr: stderr}
+		go readLines(quit, cancel, in, commands, view)
+	}
+	stopped := context.AfterFunc(quit, func() { _ = commands.Close() })
+	defer stopped()
+	for ev := range events {
+		view.show(ev)
+	}
+	<-commands.Done()
+	return commands.Err()
+}
+
+// connect connects under a context that does not end with ctx once the connection stands.
+func connect(ctx context.Context, cfg pterosocket.Config) (<-chan pterosocket.Event, *pterosocket.Commands, error) {
+	lifetime, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	events, commands, err := pterosocket.Connect(lifetime, cfg)
+	if !stop() && err == nil { // ctx ended in the last moment
+		err = context.Cause(ctx)
+		_ = commands.Close()
+	}
+	return events, commands, err
+}
+
+func isTerminal(f any) bool {
+	file, ok := f.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/ansi"
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+// A view shows events, and what else the user must know. Its methods may be called concurrently.
+type view interface {
+	show(pterosocket.Event)
+	note(text string)
+}
+
+// describe puts an event into words; "" for what is not worth one.
+func describe(ev pterosocket.Event) string {
+	switch ev := ev.(type) {
+	case pterosocket.Status:
+		return "the server is " + string(ev.State)
+	case pterosocket.Close:
+		switch {
+		case ev.Final && ev.Err == nil:
+			return "closed"
+		case ev.Final:
+			return "" // main prints the error
+		}
+		return fmt.Sprintf("connection lost: %v; back in %v", ev.Err, ev.RetryIn.Round(time.Millisecond))
+	case pterosocket.Error:
+		return ev.Err.Error()
+	case pterosocket.Start:
+		if ev.Reconnects > 0 {
+			return fmt.Sprintf("reconnecting to %s", ev.Socket)
+		}
+		return "connecting to " + ev.Socket
+	case pterosocket.DaemonMessage:
+		return "daemon: " + ev.Message
+	case pterosocket.DaemonError:
+		return "daemon: " + ev.Message
+	case pterosocket.JWTError:
+		return "the daemon refuses the token (" + ev.Message + "); asking for a new one"
+	case pterosocket.InstallStarted:
+		return "the installation has begun"
+	case pterosocket.InstallOutput:
+		return "install: " + ev.Line
+	case pterosocket.InstallCompleted:
+		return "the installation has ended"
+	case pterosocket.BackupCompleted:
+		if ev.Successful {
+			return fmt.Sprintf("backup %s is done, %d bytes", ev.UUID, ev.Size)
+		}
+		return fmt.Sprintf("backup %s has failed", ev.UUID)
+	case pterosocket.BackupRestoreCompleted:
+		return "the backup has been restored"
+	case pterosocket.TransferStatus:
+		return "transfer: " + ev.Status
+	case pterosocket.TransferLogs:
+		return "transfer: " + ev.Line
+	case pterosocket.Throttled:
+		return "the daemon dropped messages because there were too many: " + ev.Event
+	case pterosocket.Deleted:
+		return "the server has been deleted"
+	case pterosocket.FeatureMatch:
+		return "the daemon noticed " + ev.Key + ": " + ev.Line
+	case pterosocket.Lagged:
+		return fmt.Sprintf("%d events were dropped here: this terminal is too slow", ev.Dropped)
+	case pterosocket.Gap:
+		return "lines may be missing here"
+	case pterosocket.Unknown:
+		return ev.Event + ": " + strings.Join(ev.Args, " ")
+	}
+	return ""
+}
+
+// pipeView writes console lines to stdout and the rest to stderr.
+type pipeView struct {
+	mu             sync.Mutex
+	stdout, stderr io.Writer
+}
+
+func (v *pipeView) show(ev pterosocket.Event) {
+	if line, ok := ev.(pterosocket.ConsoleOutput); ok {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		fmt.Fprintln(v.stdout, line.Plain())
+		return
+	}
+	if text := describe(ev); text != "" {
+		v.note(text)
+	}
+}
+
+func (v *pipeView) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fmt.Fprintln(v.stderr, "*", ansi.Plain(text))
+}
+
+// jsonView writes every event as a JSON object a line.
+type jsonView struct {
+	mu             sync.Mutex
+	stdout, stderr io.Writer
+}
+
+func (v *jsonView) show(ev pterosocket.Event) {
+	line, err := eventJSON(time.Now(), ev)
+	if err != nil {
+		v.note(err.Error())
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fmt.Fprintf(v.stdout, "%s\n", line)
+}
+
+func (v *jsonView) note(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	fmt.Fprintln(v.stderr, "*", ansi.Plain(text))
+}
+
+// eventJSON returns {"time":...,"event":"console_output",...} with the event's own fields.
+func eventJSON(now time.Time, ev pterosocket.Event) ([]byte, error) {
+	head, err := json.Marshal(struct {
+		Time  time.Time `json:"time"`
+		Event string    `json:"event"`
+	}{now, ev.Name()})
+	if err != nil {
+		return nil, err
+	}
+	fields, err := json.Marshal(ev)
+	if err != nil {
+		return nil, err
+	}
+	if len(fields) > len("{}") {
+		head = append(append(head[:len(head)-1], ','), fields[1:]...)
+	}
+	return head, nil
+}
+
+// readLines sends the lines of r as commands until r or quit ends. The end of r is not the end of the program.
+func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, commands *pterosocket.Commands, v view) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() && quit.Err() == nil {
+		if err := execute(quit, cancel, lines.Text(), commands, v); err != nil {
+			v.note(err.Error())
+		}
+	}
+}
+
+const help = ":start :stop :restart :kill  power actions\n:logs  the daemon's recent lines\n:stats  resources now\n:help  this\n:quit  the end\nanything else is a command for the game"
+
+// execute carries out a line: a colon command of the console's own, or a command for the game.
+func execute(ctx context.Context, quit context.CancelFunc, line string, commands *pterosocket.Commands, v view) error {
+	line = strings.TrimSpace(line)
+	if line == "" {
+		return nil
+	}
+	// A pipe does not know when the connection stands; a person who typed while it was away would be surprised by a late command.
+	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := commands.Ready(ready); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("%q was not sent: not connected", line)
+	}
+	var err error
+	switch name, rest, _ := strings.Cut(line, " "); {
+	case !strings.HasPrefix(line, ":"):
+		err = commands.WriteCommand(ctx, line)
+	case rest != "":
+		err = fmt.Errorf("%s takes no argument", name)
+	default:
+		switch name {
+		case ":start", ":stop", ":restart", ":kill":
+			err = commands.WritePower(ctx, pterosocket.PowerAction(name[1:]))
+		case ":logs":
+			err = commands.RequestLogs(ctx)
+		case ":stats":
+			err = commands.RequestStats(ctx)
+		case ":help":
+			for text := range strings.SplitSeq(help, "\n") {
+				v.note(text)
+			}
+		case ":quit", ":q", ":exit":
+			quit()
+		default:
+			err = fmt.Errorf("unknown: %s; :help lists what there is", name)
+		}
+	}
+	if err != nil && (ctx.Err() != nil || errors.Is(err, pterosocket.ErrClosed)) {
+		return nil
+	}
+	return err
+}
