@@ -13,11 +13,14 @@ type client struct {
 	tokens tokens
 	count  counters
 	out    *outbox
+	lines  *recovery
 
 	hard     context.Context // the caller's, and what Close falls back to: ends everything at once
 	cutShort context.CancelCauseFunc
 	soft     context.Context // below hard: ends gracefully, with errClosing
 	closing  context.CancelCauseFunc
+
+	running chan struct{} // held by the Run or History that is at work; room for one
 
 	first chan error    // the outcome of the first connect; room for one
 	done  chan struct{} // closed when every goroutine has ended

@@ -50,7 +50,7 @@ func (c *Commands) Write(ctx context.Context, packet Packet) error {
 // Submit sends like Write without waiting: the channel that it returns gets Write's result and is closed then.
 func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
 	result := make(chan error, 1)
-	r, err := c.c.enqueue(ctx, packet)
+	r, err := c.c.enqueue(ctx, packet, nil)
 	if err != nil {
 		result <- err
 		close(result)
@@ -59,8 +59,9 @@ func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
 	return r.outcome
 }
 
-// enqueue checks a packet and puts it into the current connection's queue. The request is withdrawn when ctx ends.
-func (c *client) enqueue(ctx context.Context, packet Packet) (*request, error) {
+// enqueue checks a packet and puts it into the current connection's queue. The request is withdrawn when ctx ends. before, if not
+// nil, is called just before the packet is written, and may prevent that with an error.
+func (c *client) enqueue(ctx context.Context, packet Packet, before func() error) (*request, error) {
 	frame, err := packet.encode()
 	if err != nil {
 		return nil, err
@@ -82,12 +83,27 @@ func (c *client) enqueue(ctx context.Context, packet Packet) (*request, error) {
 		return nil, ErrServerOffline
 	}
 	r := newRequest(packet.Event, frame)
+	r.before = before
 	if ctx.Done() != nil {
 		r.withdrawWith(ctx)
 	}
 	s.queue.add(r)
 	return r, nil
 }
+
+// takeTurn waits until no other Run or History is at work, which would get in each other's way.
+func (c *client) takeTurn(ctx context.Context) error {
+	select {
+	case c.running <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
+	case <-c.done:
+		return ErrClosed
+	}
+}
+
+func (c *client) endTurn() { <-c.running }
 
 // Ready waits until the connection stands and is authenticated. It returns ctx's error, or, after the end, Err or ErrClosed.
 func (c *Commands) Ready(ctx context.Context) error {

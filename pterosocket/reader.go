@@ -54,7 +54,17 @@ func (s *session) handle(ev Event) error {
 	case AuthSuccess:
 		s.onAuthSuccess(ev)
 		return nil
+	case ConsoleOutput:
+		s.recovery.line(ev)
+		return nil
+	case Stats:
+		if ev.State == StateOffline {
+			s.recovery.serverOffline()
+		}
 	case Status:
+		if ev.State == StateOffline {
+			s.recovery.serverOffline()
+		}
 		s.emit(ev)
 		if !s.isStatus {
 			s.isStatus = true
@@ -102,11 +112,25 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	s.auth(s, ev.Permissions, known)
 	s.emit(ev)
 	s.answer(nil)
-	if !s.isUp {
+	first := !s.isUp
+	if first {
 		s.isUp = true
 		s.since = time.Now()
 		close(s.up)
 	}
+	switch {
+	case first && !s.again:
+		if s.cfg.History {
+			s.recovery.begin(s, true)
+		}
+	case first, s.lost:
+		if s.cfg.NoResume {
+			s.recovery.gap()
+		} else {
+			s.recovery.begin(s, false)
+		}
+	}
+	s.lost = false
 }
 
 // onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the
@@ -123,6 +147,7 @@ func (s *session) onJWTError(message string) error {
 		}
 		return &authRefused{message}
 	}
+	s.lost = true
 	if s.authenticated.Swap(false) {
 		s.deauth(s)
 		s.queue.fail(ErrNotConnected, nil)

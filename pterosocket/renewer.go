@@ -169,12 +169,13 @@ func (s *session) authenticate(ctx context.Context, tok *token) error {
 	}
 	s.offered.Store(tok)
 	r := newRequest(wire.Auth, wire.AppendFrame(nil, wire.Auth, tok.Token))
-	r.before = func() {
+	r.before = func() error {
 		s.awaiting.Store(true)
 		if !s.started {
 			s.started = true
 			s.emit(s.start())
 		}
+		return nil
 	}
 	defer s.awaiting.Store(false)
 	s.queue.add(r)

@@ -50,21 +50,23 @@ type session struct {
 
 	started  bool      // a Start event has been emitted
 	since    time.Time // of the first auth success
-	lost     bool      // the daemon has answered lines with jwt error since the last auth success
+	lost     bool      // the daemon may have answered lines with jwt error since the last auth success
 	isUp     bool
 	isStatus bool
 }
 
 // sessionConfig is what a session is given.
 type sessionConfig struct {
-	cfg    *Config
-	tokens *tokens
-	token  *token // the one in use, or on its way to be; only the renewer's
-	count  *counters
-	emit   func(Event)                                      // hands an event on; never blocks
-	auth   func(s *session, perms []Permission, known bool) // authenticated, by the first token or a new one
-	deauth func(s *session)                                 // the token has ended or was refused, the connection stands
-	start  func() Event                                     // returns the Start event
+	cfg      *Config
+	tokens   *tokens
+	token    *token // the one in use, or on its way to be; only the renewer's
+	count    *counters
+	emit     func(Event)                                      // hands an event on; never blocks
+	auth     func(s *session, perms []Permission, known bool) // authenticated, by the first token or a new one
+	deauth   func(s *session)                                 // the token has ended or was refused, the connection stands
+	recovery *recovery
+	again    bool         // a reconnect: lines may have been missed
+	start    func() Event // returns the Start event
 }
 
 // Why a session ended, when it was neither the daemon nor the network.
@@ -109,6 +111,7 @@ func (s *session) wait() error {
 	err := s.group.Wait()
 	s.end(nil)
 	s.authenticated.Store(false)
+	s.recovery.end(false)
 	return err
 }
 

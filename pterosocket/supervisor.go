@@ -24,6 +24,7 @@ func (c *client) supervise() {
 	defer close(c.done)
 	defer c.cutShort(nil)
 	connected, err := c.run()
+	c.lines.end(true)
 	c.disconnected()
 	if !connected {
 		c.out.clear()
@@ -103,7 +104,8 @@ func (c *client) run() (connected bool, _ error) {
 			c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
 		default:
 			log.Warn("connecting failed", "error", err, "attempt", failures, "retry_in", delay)
-			c.out.clear() // nobody has the channel yet
+			c.lines.forget() // nobody has the channel yet
+			c.out.clear()
 		}
 		if deadline, ok := connecting.Deadline(); ok && !connected && retryAfterOf(err) > time.Until(deadline) {
 			return connected, err
@@ -144,14 +146,16 @@ func (c *client) open(ctx context.Context, again bool) (*session, error) {
 		reconnects = int(c.count.reconnects.Load()) + 1
 	}
 	s := openSession(c.soft, c.hard, conn, sessionConfig{
-		cfg:    &c.cfg,
-		tokens: &c.tokens,
-		token:  tok,
-		count:  &c.count,
-		emit:   c.emit,
-		start:  func() Event { return Start{Socket: tok.Socket, Reconnects: reconnects} },
-		auth:   c.authenticated,
-		deauth: c.deauthenticated,
+		cfg:      &c.cfg,
+		tokens:   &c.tokens,
+		token:    tok,
+		count:    &c.count,
+		emit:     c.emit,
+		start:    func() Event { return Start{Socket: tok.Socket, Reconnects: reconnects} },
+		again:    again,
+		recovery: c.lines,
+		auth:     c.authenticated,
+		deauth:   c.deauthenticated,
 	})
 	select {
 	case <-s.up:

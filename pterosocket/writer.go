@@ -21,8 +21,8 @@ const (
 type request struct {
 	event   string
 	frame   []byte
-	before  func()     // called just before it is written; nil: nothing
-	outcome chan error // gets one value and is closed; room for one
+	before  func() error // called just before it is written, which its error prevents; nil: nothing
+	outcome chan error   // gets one value and is closed; room for one
 
 	mu      sync.Mutex
 	state   requestState
@@ -205,10 +205,13 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 		r.settle(ErrNotConnected)
 		return nil
 	}
-	s.pace.spend(time.Now(), r.event)
 	if r.before != nil {
-		r.before()
+		if err := r.before(); err != nil {
+			r.settle(err)
+			return nil
+		}
 	}
+	s.pace.spend(time.Now(), r.event)
 	// A graceful end lets a message that has begun come to its own.
 	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
 	defer cancel()

@@ -102,7 +102,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 	key := flags.String("key", "", "a client API `key`; better in PTERO_API_KEY, where other users of the machine do not see it")
 	flags.BoolVar(&o.json, "json", false, "print every event as a JSON object, one a line")
 	flags.DurationVar(&o.limit, "for", 0, "end after this `time`")
-	flags.DurationVar(&o.idle, "idle", time.Second, "run: the answer ends when the console is silent for this `time`")
+	flags.DurationVar(&o.idle, "idle", 300*time.Millisecond, "run: the answer ends when the console is silent for this `time`, or after 10 s")
 	history := flags.Bool("history", true, "begin with the daemon's recent lines")
 	flags.BoolVar(&o.config.AllowInsecure, "insecure", false, "accept an unencrypted websocket from an https panel")
 	if err := flags.Parse(args); err != nil {

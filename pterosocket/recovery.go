@@ -1,0 +1,255 @@
+package pterosocket
+
+import (
+	"sync"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/replay"
+	"github.com/pterosocket/pterosocket-go/internal/wire"
+)
+
+const (
+	// holdFor is how long live lines are held back at most while a replay is expected.
+	holdFor = time.Second
+	// quietAfter ends a replay that has begun: its lines come in one go.
+	quietAfter = 100 * time.Millisecond
+	// quietUnsure ends it when there is nothing to recognise a replay by.
+	quietUnsure = 250 * time.Millisecond
+	// maxHeld and maxHeldBytes bound what is held back.
+	maxHeld      = 20_000
+	maxHeldBytes = 8 << 20
+	// lateFor is how long after a replay has been given up it is still recognised.
+	lateFor = 15 * time.Second
+)
+
+// A recovery stands between the reader and the consumer. After a reconnect it asks for the daemon's history, holds live lines
+// back until that has come, and hands on what was missed before them. It outlives the connections, since it knows what was seen.
+//
+// Lines are handed on with mu held, so that those of the reader and those that a timer releases keep their order; handing on never
+// blocks.
+type recovery struct {
+	emit  func(Event)
+	count *counters
+
+	mu      sync.Mutex
+	seen    replay.Seen
+	holding bool
+	first   bool // a first connection: there is no gap to report
+	offline bool // the server was said to be offline: nothing will come
+	began   time.Time
+	held    []replay.Line
+	bytes   int
+	sure    bool     // a line of the replay has been recognised
+	request *request // for the replay
+	timer   *time.Timer
+	late    lateReplay
+	carried []replay.Line // live lines of a connection that was lost before its replay came
+	recall  *recall       // Commands.History is what lines are held back for
+	idle    chan struct{} // closed while nothing is held back
+}
+
+func newRecovery(emit func(Event), count *counters) *recovery {
+	r := &recovery{emit: emit, count: count, idle: make(chan struct{})}
+	close(r.idle)
+	return r
+}
+
+// begin holds lines back from now on and asks s for the daemon's history. With first it is not about a gap.
+func (r *recovery) begin(s *session, first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holding {
+		r.release()
+	}
+	r.hold()
+	r.first = first
+	r.request = newRequest(wire.SendLogs, wire.AppendFrame(nil, wire.SendLogs, ""))
+	s.queue.add(r.request)
+}
+
+// hold begins to hold lines back.
+func (r *recovery) hold() {
+	r.holding, r.first, r.offline, r.sure = true, false, false, false
+	r.began = time.Now()
+	r.held, r.bytes = nil, 0
+	r.late.flush(r)
+	r.late = lateReplay{}
+	r.idle = make(chan struct{})
+	r.timer = time.AfterFunc(quietAfter, r.check)
+}
+
+// gap reports that lines may be missing here, where no history is asked for.
+func (r *recovery) gap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reportGap()
+}
+
+func (r *recovery) reportGap() {
+	r.count.gaps.Add(1)
+	r.emit(Gap{})
+}
+
+// line hands a line on, or holds it back.
+func (r *recovery) line(ev ConsoleOutput) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.holding {
+		if r.late.active() && r.late.take(r, ev) {
+			return
+		}
+		r.handOn(ev)
+		return
+	}
+	r.held = append(r.held, replay.Line{Text: ev.Line, At: time.Now()})
+	r.bytes += len(ev.Line)
+	if !r.sure {
+		last, ok := r.seen.Last()
+		r.sure = ok && replay.Key(ev.Line) == last
+	}
+	if len(r.held) >= maxHeld || r.bytes >= maxHeldBytes {
+		r.release()
+	}
+}
+
+func (r *recovery) handOn(ev ConsoleOutput) {
+	r.seen.Add(ev.Line)
+	r.emit(ev)
+}
+
+// serverOffline ends the wait: an offline server's history is not sent.
+func (r *recovery) serverOffline() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holding {
+		r.offline = true
+		r.release()
+	}
+}
+
+// check is the timer's: it releases what is held when the replay is over or does not come.
+func (r *recovery) check() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.holding {
+		r.late.check(r)
+		return
+	}
+	now := time.Now()
+	wait := r.patience().Sub(now)
+	if wait <= 0 {
+		r.release()
+		return
+	}
+	r.timer.Reset(min(wait, quietAfter))
+}
+
+// patience returns until when lines are held back.
+func (r *recovery) patience() time.Time {
+	if r.recall != nil {
+		return r.recall.patience(r)
+	}
+	until := r.began.Add(holdFor)
+	if n := len(r.held); n > 0 {
+		quiet := r.held[n-1].At
+		if _, known := r.seen.Last(); !known {
+			until = earliest(until, quiet.Add(quietUnsure))
+		} else if r.sure {
+			until = earliest(until, quiet.Add(quietAfter))
+		}
+	}
+	return until
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// release hands on what was missed, and what was held back behind it.
+func (r *recovery) release() {
+	r.stopHolding()
+	if r.recall != nil {
+		r.recall.release(r)
+		return
+	}
+	asked := r.withdraw()
+	before := r.seen.Keys()
+	lines, continuous := replay.Merge(before, r.held)
+	r.held = nil
+	carried := r.carried
+	r.carried = nil
+	if !continuous && !r.first && (!r.offline || len(lines) > 0 || len(carried) > 0) {
+		r.reportGap()
+		for _, l := range carried {
+			r.handOn(ConsoleOutput{Line: l.Text})
+		}
+	}
+	for _, l := range lines {
+		if l.Replayed {
+			r.count.linesReplayed.Add(1)
+		}
+		r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed})
+	}
+	if asked && !continuous && !r.offline && !r.sure {
+		r.late.watch(before, lines)
+	}
+}
+
+func (r *recovery) stopHolding() {
+	r.holding = false
+	r.timer.Stop()
+	close(r.idle)
+}
+
+// withdraw takes the request for the replay back, and reports whether it is too late for that.
+func (r *recovery) withdraw() (sent bool) {
+	if r.request.claim() {
+		r.request.settle(ErrNotSent)
+		return false
+	}
+	return true
+}
+
+// end is called when a connection is lost. What is held back is handed on if that shows no gap; otherwise it is kept, since the
+// next connection's replay may close the gap, until final.
+func (r *recovery) end(final bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holding && r.recall == nil && !r.first && !final {
+		if _, continuous := replay.Merge(r.seen.Keys(), r.held); !continuous {
+			r.stopHolding()
+			r.withdraw()
+			r.carried = append(r.carried, r.held[:min(len(r.held), maxHeld-len(r.carried))]...)
+			r.held = nil
+		}
+	}
+	if r.recall != nil {
+		r.recall.err = errInterrupted
+	}
+	if r.holding {
+		r.release()
+	}
+	if final && len(r.carried) > 0 {
+		r.reportGap()
+		for _, l := range r.carried {
+			r.handOn(ConsoleOutput{Line: l.Text})
+		}
+		r.carried = nil
+	}
+	r.late.flush(r)
+	r.late = lateReplay{}
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+// forget forgets what was seen, before anybody has seen it.
+func (r *recovery) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen.Forget()
+	r.carried = nil
+}
