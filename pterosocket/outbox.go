@@ -25,6 +25,7 @@ type outbox struct {
 	mu         sync.Mutex
 	queue      eventQueue
 	delivering bool          // deliver runs, and may hold the next event
+	inHand     Event         // what deliver holds
 	recall     chan struct{} // tells deliver to take back what the consumer has not yet taken; room for one
 	stop       chan struct{} // tells deliver to end
 	stopped    bool
@@ -107,7 +108,8 @@ func (o *outbox) replaceStats(ev Stats) bool {
 	if o.queue.replaceStats(ev) {
 		return true
 	}
-	if o.statsSent == 0 || o.statsSent+uint64(len(o.events)) <= o.sent { // taken, or never sent
+	_, held := o.inHand.(Stats)
+	if !held && (o.statsSent == 0 || o.statsSent+uint64(len(o.events)) <= o.sent) { // taken, or never sent
 		return false
 	}
 	if o.delivering {
@@ -177,6 +179,7 @@ func (o *outbox) deliver() {
 		if ev == nil {
 			return
 		}
+		o.inHand = ev
 		o.mu.Unlock()
 		var sent, recalled bool
 		select {
@@ -187,6 +190,7 @@ func (o *outbox) deliver() {
 		case <-o.stop:
 		}
 		o.mu.Lock()
+		o.inHand = nil
 		if sent {
 			o.sent++
 			if _, ok := ev.(Stats); ok {

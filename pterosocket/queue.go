@@ -1,5 +1,7 @@
 package pterosocket
 
+import "math"
+
 // An eventQueue holds events for a slow consumer in order. It is a ring that grows as needed. What is dropped leaves a mark with
 // a count in its place, which comes out as a Lagged.
 type eventQueue struct {
@@ -9,10 +11,13 @@ type eventQueue struct {
 	events int     // neither marks nor empty slots
 
 	next  int // no droppable event stands before this position
-	mark  int // position of the mark that a drop at next extends, -1 if there is none
-	stats int // position of the only Stats, -1 if there is none
+	mark  int // position of the mark that a drop at next extends, or none
+	stats int // position of the only Stats, or none
 	ready bool
 }
+
+// none is no position. Positions themselves may be negative, by pushFront.
+const none = math.MinInt
 
 // dropMark stands in the queue for n events that were dropped there. It never leaves the queue.
 type dropMark struct{ n int }
@@ -33,7 +38,7 @@ func (q *eventQueue) slot(pos int) *Event { return &q.ring[pos&(len(q.ring)-1)] 
 
 func (q *eventQueue) init() {
 	if !q.ready {
-		*q = eventQueue{mark: -1, stats: -1, ready: true}
+		*q = eventQueue{mark: none, stats: none, ready: true}
 	}
 }
 
@@ -63,11 +68,11 @@ func (q *eventQueue) pushFront(ev Event) {
 	} else {
 		*q.slot(q.head) = ev
 		q.events++
-		if _, ok := ev.(Stats); ok && q.stats < 0 {
+		if _, ok := ev.(Stats); ok && q.stats == none {
 			q.stats = q.head
 		}
 	}
-	q.next, q.mark = q.head, -1
+	q.next, q.mark = q.head, none
 }
 
 // front returns the first event, nil if there is none.
@@ -100,10 +105,10 @@ func (q *eventQueue) pop() Event {
 	}
 	*slot = nil
 	if q.stats == q.head {
-		q.stats = -1
+		q.stats = none
 	}
 	if q.mark == q.head {
-		q.mark = -1
+		q.mark = none
 	}
 	q.head++
 	q.next = max(q.next, q.head)
@@ -122,7 +127,7 @@ func (q *eventQueue) drop() {
 			continue
 		default:
 			if !droppable(m) {
-				q.mark = -1
+				q.mark = none
 				continue
 			}
 		}
@@ -138,9 +143,9 @@ func (q *eventQueue) drop() {
 		if isMark {
 			first += m.n
 		} else if *slot != nil {
-			q.mark = -1
+			q.mark = none
 			q.markAt(q.head)
-			q.mark = -1 // it is not next to q.next
+			q.mark = none // it is not next to q.next
 			(*q.slot(q.head)).(*dropMark).n += first
 			return
 		}
@@ -151,10 +156,10 @@ func (q *eventQueue) drop() {
 // markAt replaces the event at pos by a mark, or adds it to the mark just before it.
 func (q *eventQueue) markAt(pos int) {
 	if q.stats == pos {
-		q.stats = -1
+		q.stats = none
 	}
 	q.events--
-	if q.mark >= q.head && q.mark < pos {
+	if q.mark != none && q.mark >= q.head {
 		(*q.slot(q.mark)).(*dropMark).n++
 		*q.slot(pos) = nil
 		return
@@ -165,7 +170,7 @@ func (q *eventQueue) markAt(pos int) {
 
 // replaceStats puts ev in the place of the queued Stats and reports whether there was one.
 func (q *eventQueue) replaceStats(ev Stats) bool {
-	if !q.ready || q.stats < 0 {
+	if !q.ready || q.stats == none {
 		return false
 	}
 	*q.slot(q.stats) = ev
@@ -174,12 +179,12 @@ func (q *eventQueue) replaceStats(ev Stats) bool {
 
 // mergeStats leaves one Stats: the newest, in the place of the oldest.
 func (q *eventQueue) mergeStats() {
-	first := -1
+	first := none
 	for pos := q.head; pos < q.tail; pos++ {
 		ev, ok := (*q.slot(pos)).(Stats)
 		switch {
 		case !ok:
-		case first < 0:
+		case first == none:
 			first = pos
 		default:
 			*q.slot(first) = ev
@@ -218,7 +223,7 @@ func (q *eventQueue) resize() {
 		size *= 2
 	}
 	old := *q
-	*q = eventQueue{ring: make([]Event, size), events: old.events, mark: -1, stats: -1, ready: true}
+	*q = eventQueue{ring: make([]Event, size), events: old.events, mark: none, stats: none, ready: true}
 	for pos := old.head; pos < old.tail; pos++ {
 		ev := *old.slot(pos)
 		if pos == old.next {
