@@ -283,7 +283,7 @@ func TestOutboxRandomly(t *testing.T) {
 	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
-			o := newOutbox(1 + r.IntN(200))
+			o := newOutbox(100 + r.IntN(200)) // so that lines are given up, and nothing else
 			pushed, at := 0, 0
 			see := func(ev Event) {
 				switch ev := ev.(type) {
