@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,7 +55,7 @@ type client struct {
 }
 
 // patience bounds waiting in tests, in virtual time or real.
-const patience = 10 * time.Minute
+const patience = 3 * time.Hour
 
 // next returns the next event of type T, skipping others.
 func next[T pterosocket.Event](c *client) T {
@@ -111,3 +112,13 @@ func wantError(t *testing.T, err, target error) {
 		t.Errorf("error %v, want one that is %v", err, target)
 	}
 }
+
+func contextWithCause(t *testing.T) (context.Context, context.CancelCauseFunc) {
+	t.Helper()
+	return context.WithCancelCause(t.Context())
+}
+
+type (
+	responseWriter = http.ResponseWriter
+	request        = http.Request
+)

@@ -75,7 +75,8 @@ func (s *session) handle(ev Event) error {
 		s.emit(ev)
 		return s.onJWTError(ev.Message)
 	case DaemonError:
-		if s.awaiting.Load() && withoutEventID(ev.Message) == masked {
+		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is good.
+		if text := withoutEventID(ev.Message); s.awaiting.Load() && (text == masked || text != ev.Message && !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
 		}
 	case TokenExpiring, TokenExpired:

@@ -122,6 +122,8 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 		if errors.As(err, &refused) {
 			s.tokens.forget()
 			why = refused.message
+		}
+		if refused != nil || errors.Is(err, errAuthTimeout) {
 			if refusals++; refusals == maxRefusals {
 				return err
 			}

@@ -1,0 +1,149 @@
+package pterosocket
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pterosocket/pterosocket-go/internal/wire"
+)
+
+// decodeText decodes one frame.
+func decodeText(t *testing.T, text string) Event {
+	t.Helper()
+	var d wire.Decoder
+	frame, err := d.Decode([]byte(text))
+	if err != nil {
+		t.Fatalf("%.200q: %v", text, err)
+	}
+	return toEvent(frame)
+}
+
+// Every frame that the daemons sent has a type of its own, its values, and the right name.
+func TestRecordedFramesAreTyped(t *testing.T) {
+	files, err := filepath.Glob("../testdata/*/*.jsonl")
+	if err != nil || len(files) < 40 {
+		t.Fatalf("%d recordings, %v", len(files), err)
+	}
+	seen := make(map[string]int)
+	for _, name := range files {
+		file, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		lines := bufio.NewScanner(file)
+		lines.Buffer(nil, 1<<20)
+		for lines.Scan() {
+			var entry struct{ Dir, Frame string }
+			if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+				t.Fatal(err)
+			}
+			if entry.Dir != "in" || entry.Frame == "" {
+				continue
+			}
+			var plain struct {
+				Event string
+				Args  []string
+			}
+			if err := json.Unmarshal([]byte(entry.Frame), &plain); err != nil {
+				t.Fatal(err)
+			}
+			ev := decodeText(t, entry.Frame)
+			seen[ev.Name()]++
+			if ev.Name() != underscored(plain.Event) {
+				t.Errorf("%s: %q is named %q", name, plain.Event, ev.Name())
+			}
+			arg := append(plain.Args, "")[0]
+			switch ev := ev.(type) {
+			case Unknown:
+				if plain.Event != "made up event" {
+					t.Errorf("%s: %q is Unknown", name, plain.Event)
+				}
+			case Error:
+				t.Errorf("%s: %v", name, ev.Err)
+			case ConsoleOutput:
+				check(t, name, ev.Line, arg)
+			case Status:
+				check(t, name, string(ev.State), arg)
+			case JWTError:
+				check(t, name, ev.Message, arg)
+			case DaemonError:
+				check(t, name, ev.Message, arg)
+			case DaemonMessage:
+				check(t, name, ev.Message, arg)
+			case InstallOutput:
+				check(t, name, ev.Line, arg)
+			case TransferStatus:
+				check(t, name, ev.Status, arg)
+			case TransferLogs:
+				check(t, name, ev.Line, arg)
+			case Throttled:
+				check(t, name, ev.Event, arg)
+			case Stats:
+				var want, got map[string]any
+				text, _ := json.Marshal(ev)
+				if json.Unmarshal([]byte(arg), &want) != nil || json.Unmarshal(text, &got) != nil {
+					t.Errorf("%s: %s", name, arg)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s (-want +got)\n%s", name, diff)
+				}
+			}
+		}
+	}
+	for _, name := range []string{
+		"auth_success", "status", "stats", "console_output", "token_expiring", "token_expired", "jwt_error", "daemon_error", "daemon_message",
+		"install_started", "install_output", "install_completed", "backup_completed", "backup_restore_completed", "transfer_status", "transfer_logs",
+		"throttled", "deleted", "feature_match",
+	} {
+		if seen[name] == 0 && name != "token_expired" { // recorded in a note only
+			t.Errorf("no %s in the recordings", name)
+		}
+	}
+}
+
+func check(t *testing.T, name, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: got %.100q, want %.100q", name, got, want)
+	}
+}
+
+func TestEventsOfOtherDaemons(t *testing.T) {
+	for text, want := range map[string]Event{
+		`{"event":"stats","args":["running"]}`: Stats{State: StateRunning},
+		`{"event":"stats","args":["{\"disk_io\":{\"read_bytes\":1,\"write_bytes\":2},\"uptime\":1500,\"state\":\"running\"}"]}`: Stats{
+			State: StateRunning, Uptime: 1500 * time.Millisecond, DiskIO: &DiskIO{1, 2},
+		},
+		`{"event":"backup completed:abc","args":["{\"is_successful\":true,\"checksum\":\"c\",\"checksum_type\":\"sha1\",\"file_size\":35}"]}`: BackupCompleted{"abc", true, "c", "sha1", 35},
+		`{"event":"backup completed","args":["abc","{\"successful\":true,\"checksum\":\"c\",\"checksum_type\":\"sha1\",\"size\":35}"]}`:       BackupCompleted{"abc", true, "c", "sha1", 35},
+		`{"event":"install completed","args":["true"]}`:                                            InstallCompleted{Successful: true, Known: true},
+		`{"event":"install completed","args":[""]}`:                                                InstallCompleted{},
+		`{"event":"backup restore completed","args":["false"]}`:                                    BackupRestoreCompleted{Known: true},
+		`{"event":"auth success","args":["*","control.start"]}`:                                    AuthSuccess{Permissions: []Permission{"*", "control.start"}},
+		`{"event":"feature match","args":["{\"key\":\"eula\",\"pattern\":\"p\",\"line\":\"l\"}"]}`: FeatureMatch{"eula", "p", "l"},
+		`{"event":"console output"}`:                                                               ConsoleOutput{},
+		`{"event":"deleted","args":["null"]}`:                                                      Deleted{},
+		`{"event":"token expired"}`:                                                                TokenExpired{},
+		`{"event":"custom event","args":["a","b"]}`:                                                Unknown{Event: "custom event", Args: []string{"a", "b"}},
+		`{"event":"custom event","args":[{"a":[1]}]}`:                                              Unknown{Event: "custom event", Args: []string{`{"a":[1]}`}},
+	} {
+		if diff := cmp.Diff(want, decodeText(t, text)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", text, diff)
+		}
+	}
+	for _, text := range []string{`{"event":"stats","args":["{"]}`, `{"event":"backup completed","args":["x"]}`, `{"event":"feature match"}`} {
+		if ev, ok := decodeText(t, text).(Error); !ok || ev.Err == nil {
+			t.Errorf("%s is %#v", text, ev)
+		}
+	}
+	if got := (Unknown{Event: "image pull progress"}).Name(); got != "image_pull_progress" {
+		t.Errorf("Name = %q", got)
+	}
+}
