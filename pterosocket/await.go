@@ -46,6 +46,13 @@ func (c *client) knownState() (State, bool) {
 	return c.state, c.known
 }
 
+// lastKnown returns the same, and the last uptime that was told.
+func (c *client) lastKnown() (State, bool, time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state, c.known, c.uptime
+}
+
 // stateOf returns the state that an event tells, "" if it tells none.
 func stateOf(ev Event) State {
 	switch ev := ev.(type) {
@@ -66,23 +73,38 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	if action == PowerStop || action == PowerKill {
 		w.target = StateOffline
 	}
+	packet := PowerPacket(action)
+	if _, err := packet.encode(); err != nil {
+		return err
+	}
 	defer c.c.addTap(w.see)()
-	state, known := c.c.knownState()
-	if known && state == w.target && action != PowerRestart {
+	there := func() bool {
+		state, known := c.c.knownState()
+		return known && state == w.target && action != PowerRestart
+	}
+	if there() {
 		return nil
 	}
-	req, err := c.c.enqueue(ctx, PowerPacket(action), func() error { w.begin(c.c.knownState()); return nil })
+	req, err := c.c.enqueue(ctx, packet, func() error {
+		if there() { // by now
+			return errThere
+		}
+		w.begin(c.c.lastKnown())
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if err := <-req.outcome; err != nil {
+	if err := <-req.outcome; err == errThere { //nolint:errorlint // the value itself
+		return nil
+	} else if err != nil {
 		return err
 	}
 	select {
 	case err := <-w.done:
 		return err
-	case <-c.c.done:
-		return ErrClosed
+	case <-c.c.done: // not ErrClosed: it has been sent
+		return fmt.Errorf("waiting for the server to be %s after %s: %w", w.target, action, errInterrupted)
 	case <-ctx.Done():
 		state, _ := c.c.knownState()
 		return fmt.Errorf("waiting for the server to be %s after %s; it is %s: %w", w.target, action, state, context.Cause(ctx))
@@ -99,14 +121,18 @@ type powerWait struct {
 	running bool
 	left    bool // the server is known not to be what it was before a restart
 	begun   bool // it has been starting since, or all the time
+	trying  bool // the same, as the stats tell
 	uptime  time.Duration
 }
 
+// errThere: the server is where the action leads.
+var errThere = errors.New("already there")
+
 // begin starts the watch, just before the action is sent.
-func (w *powerWait) begin(state State, known bool) {
+func (w *powerWait) begin(state State, known bool, uptime time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.running = true
+	w.running, w.uptime = true, uptime
 	w.left = w.action != PowerRestart || known && state != StateRunning
 	w.begun = w.action == PowerStart && known && state == StateStarting
 }
@@ -131,6 +157,11 @@ func (w *powerWait) see(ev Event) {
 			w.left = true
 		}
 		w.uptime = ev.Uptime
+		if ev.State == StateOffline && w.trying && w.target == StateRunning {
+			w.finish(fmt.Errorf("the server went offline while starting, after %s; see its console", w.action))
+			return
+		}
+		w.trying = w.trying || w.left && ev.State == StateStarting
 	case DaemonError:
 		// Only an answer to a message has an id. Of other users' messages a daemon does not tell.
 		text := withoutEventID(ev.Message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A client is what stands behind the channel and the Commands of one Connect: everything that outlives a single connection. Its
@@ -30,7 +31,8 @@ type client struct {
 	session    *session // the one that stands and is authenticated, or nil
 	changed    chan struct{}
 	state      State
-	known      bool // state was told on the current connection
+	uptime     time.Duration // from the last stats
+	known      bool          // state was told on the current connection
 	perms      []Permission
 	knownPerms bool // perms is what the token says, and not just nothing
 	taps       []*tap
@@ -48,13 +50,18 @@ func (c *client) emit(ev Event) {
 // observe lets the state and the taps see an event.
 func (c *client) observe(ev Event) {
 	var state State
+	uptime := time.Duration(-1)
 	switch ev := ev.(type) {
 	case Status:
 		state = ev.State
 	case Stats:
 		state = ev.State
+		uptime = ev.Uptime
 	}
 	c.mu.Lock()
+	if uptime >= 0 {
+		c.uptime = uptime
+	}
 	if state != "" {
 		c.state, c.known = state, true
 	}
@@ -82,6 +89,9 @@ func (c *client) addTap(see func(Event)) (remove func()) {
 func (c *client) authenticated(s *session, perms []Permission, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if s.ended.Load() {
+		return
+	}
 	if c.session != s && !s.isUp { // a new connection, of which nothing is known yet
 		c.known = false
 	}

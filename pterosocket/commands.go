@@ -76,19 +76,35 @@ func (c *client) enqueue(ctx context.Context, packet Packet, before func() error
 	case s == nil || !s.isAuthenticated():
 		return nil, ErrNotConnected
 	}
-	if p := packet.needs(); p != "" && !c.can(p) {
-		return nil, &PermissionError{p}
-	}
-	if packet.needsServer() && c.offline() {
-		return nil, ErrServerOffline
+	if err := c.ignored(packet); err != nil {
+		return nil, err
 	}
 	r := newRequest(packet.Event, frame)
-	r.before = before
+	r.before = func() error { // much may have happened while it waited for its turn
+		if err := c.ignored(packet); err != nil {
+			return err
+		}
+		if before != nil {
+			return before()
+		}
+		return nil
+	}
 	if ctx.Done() != nil {
-		r.withdrawWith(ctx)
+		r.withdrawWith(ctx, s.queue)
 	}
 	s.queue.add(r)
 	return r, nil
+}
+
+// ignored returns why a daemon would ignore the packet in silence, as far as that is known; nil if it would not.
+func (c *client) ignored(packet Packet) error {
+	if p := packet.needs(); p != "" && !c.can(p) {
+		return &PermissionError{p}
+	}
+	if packet.needsServer() && c.offline() {
+		return ErrServerOffline
+	}
+	return nil
 }
 
 // takeTurn waits until no other Run or History is at work, which would get in each other's way.

@@ -43,7 +43,8 @@ type Config struct {
 	History bool
 	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192.
 	QueueSize int
-	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1 MiB.
+	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1 MiB;
+	// at most 1 GiB.
 	ReadLimit int64
 	// PingInterval is the time between two pings of ours. 0: 30 s; negative: none.
 	PingInterval time.Duration
@@ -91,7 +92,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Origin = origin
 	c.OriginHeader = cmp.Or(c.OriginHeader, c.Origin)
 	c.QueueSize = cmp.Or(c.QueueSize, 8192)
-	c.ReadLimit = cmp.Or(c.ReadLimit, 1<<20)
+	c.ReadLimit = min(cmp.Or(c.ReadLimit, 1<<20), 1<<30)
 	c.PingInterval = cmp.Or(c.PingInterval, 30*time.Second)
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 30*time.Second)
 	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
@@ -179,7 +180,7 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
 }
 
-// redact removes secrets from the text of err. The chain of err stays reachable for errors.Is and errors.As.
+// redact removes secrets from the text of err. For errors.Is and errors.As it stays what it was.
 func redact(err error, secrets ...string) error {
 	if err == nil {
 		return nil
@@ -194,12 +195,15 @@ func redact(err error, secrets ...string) error {
 	if clean == text {
 		return err
 	}
-	// The chain behind err holds the secret in its own texts, so it is cut off but for the package's own values.
-	out := errors.New(clean)
-	for _, known := range []error{ErrUnauthorized, ErrForbidden, ErrServerNotFound, ErrConflict, ErrRateLimited} {
-		if errors.Is(err, known) {
-			return fmt.Errorf("%w: %w", known, out)
-		}
-	}
-	return out
+	return &cleanError{clean, err}
 }
+
+// cleanError is an error whose own text held a secret. It cannot be unwrapped, only asked.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string        { return e.text }
+func (e *cleanError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *cleanError) As(target any) bool   { return errors.As(e.err, target) }

@@ -56,7 +56,8 @@ type token struct {
 type tokens struct {
 	source   CredentialSource
 	origin   string
-	insecure bool // accept ws:// from an https panel
+	secret   string // never to be shown
+	insecure bool   // accept ws:// from an https panel
 	log      *slog.Logger
 	count    *counters
 
@@ -91,10 +92,10 @@ func (t *tokens) fetch(ctx context.Context) (*token, error) {
 	creds, err := t.source.Credentials(ctx)
 	if err != nil {
 		var refused *PanelError
-		if errors.As(err, &refused) && refused.RetryAfter > 0 {
+		if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
 			t.notBefore = time.Now().Add(refused.RetryAfter)
 		}
-		return nil, fmt.Errorf("asking for credentials: %w", err)
+		return nil, fmt.Errorf("asking for credentials: %w", redact(err, t.secret))
 	}
 	if err := t.checkSocket(creds.Socket); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/replay"
@@ -30,6 +31,31 @@ type recalled struct {
 
 // errBusy: lines are being held back for something else at the moment.
 var errBusy = errors.New("another replay is expected")
+
+// sendWhenIdle sends a packet when no lines are held back. before may find that they are after all, and return errBusy.
+func (c *client) sendWhenIdle(ctx context.Context, packet Packet, before func() error) error {
+	for {
+		select {
+		case <-c.lines.isIdle():
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
+		}
+		req, err := c.enqueue(ctx, packet, before)
+		if err != nil {
+			return err
+		}
+		if err := <-req.outcome; !errors.Is(err, errBusy) {
+			return err
+		}
+	}
+}
+
+// ready reports whether no lines are held back.
+func (r *recovery) ready() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.holding
+}
 
 // startRecall holds lines back for h.
 func (r *recovery) startRecall(h *recall) error {
@@ -80,28 +106,32 @@ func (h *recall) release(r *recovery) {
 	r.recall = nil
 	held := r.held
 	r.held = nil
-	_, known := r.seen.Last()
-	fresh, continuous := replay.Merge(r.seen.Keys(), held)
-	lines := make([]string, 0, len(held))
-	if continuous {
-		isNew := make(map[uint64]int, len(fresh))
-		for _, l := range fresh {
-			isNew[replay.Key(l.Text)]++
-		}
-		for _, l := range held {
-			if isNew[replay.Key(l.Text)] == 0 {
-				lines = append(lines, l.Text)
-			}
+	seen := r.seen.Keys()
+	fresh, continuous := replay.Merge(seen, held)
+	if !continuous && len(seen) > 0 {
+		// It was cut short, or comes later: what was seen before is replayed all the same.
+		fresh = replay.Unknown(seen, held)
+		r.late.watch(seen, fresh)
+	}
+	isFresh := make(map[uint64]int, len(fresh))
+	for _, l := range fresh {
+		isFresh[replay.Key(l.Text)]++
+	}
+	var lines []string
+	for i := len(held) - 1; i >= 0; i-- { // from behind, since what is new is the last of what is equal
+		if key := replay.Key(held[i].Text); isFresh[key] > 0 {
+			isFresh[key]--
+		} else if !replay.OfDaemon(held[i].Text) {
+			lines = append(lines, held[i].Text)
 		}
 	}
+	slices.Reverse(lines)
 	for _, l := range fresh {
 		if !replay.OfDaemon(l.Text) {
 			lines = append(lines, l.Text)
 		}
-		// When no line had been seen at all, those that came in one go are the daemon's recent ones.
-		if known || !l.Replayed {
-			r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed && !continuous})
-		}
+		// Nothing shows that it is a replayed one, though it may be when nothing had been seen before.
+		r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed && len(seen) == 0})
 	}
 	h.result <- recalled{lines, h.err}
 }
@@ -117,24 +147,10 @@ func (c *Commands) History(ctx context.Context) ([]string, error) {
 	defer c.c.endTurn()
 	r := c.c.lines
 	h := &recall{result: make(chan recalled, 1)}
-	for {
-		select {
-		case <-r.isIdle():
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
-		}
-		packet := Packet{Event: wire.SendLogs, Args: []string{""}}
-		req, err := c.c.enqueue(ctx, packet, func() error { return r.startRecall(h) })
-		if err != nil {
-			return nil, err
-		}
-		if err = <-req.outcome; err == nil {
-			break
-		}
-		if !errors.Is(err, errBusy) {
-			r.cutRecall(h, err) // it had begun, if the connection died in the middle of writing
-			return nil, err
-		}
+	packet := Packet{Event: wire.SendLogs, Args: []string{""}}
+	if err := c.c.sendWhenIdle(ctx, packet, func() error { return r.startRecall(h) }); err != nil {
+		r.cutRecall(h, err) // it had begun, if the connection died in the middle of writing
+		return nil, err
 	}
 	select {
 	case got := <-h.result:

@@ -37,3 +37,9 @@ func denied(message string) bool { return strings.Contains(message, "created too
 // masked is what a user without admin.websocket.errors reads instead of a reason. As the answer to auth it means a token that
 // the daemon cannot read at all: a bad signature, or garbage.
 const masked = "an unexpected error was encountered while handling this request"
+
+// unreadable reports whether text, without an event id, says that a daemon could not read or verify a token: masked, or in the
+// words of its library for those who may read them. A masked text can mean anything else as well.
+func unreadable(text string) bool {
+	return text == masked || strings.HasPrefix(text, "jwt: ") && !curable(text) && !strings.Contains(text, "mismatch") && !strings.Contains(text, "permission")
+}

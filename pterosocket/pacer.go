@@ -69,13 +69,13 @@ func (p *pacer) delay(now time.Time, event string) time.Duration {
 	if p.last.IsZero() {
 		wait = 0
 	}
-	if p.unlimited {
-		return max(0, wait)
-	}
 	need := 1.0
 	if event != wire.Auth {
 		need += reserve
 		wait = max(wait, p.slow.Sub(now))
+	}
+	if p.unlimited {
+		return max(0, wait)
 	}
 	return max(0, wait, missing(p.all, now, need), missing(p.kind(event), now, 1))
 }

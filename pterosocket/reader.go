@@ -58,6 +58,7 @@ func (s *session) handle(ev Event) error {
 		s.recovery.line(ev)
 		return nil
 	case Stats:
+		s.stats.Add(1)
 		if ev.State == StateOffline {
 			s.recovery.serverOffline()
 		}
@@ -76,11 +77,15 @@ func (s *session) handle(ev Event) error {
 		return s.onJWTError(ev.Message)
 	case DaemonError:
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is good.
-		if text := withoutEventID(ev.Message); s.awaiting.Load() && (text == masked || text != ev.Message && !s.isAuthenticated()) {
+		if text := withoutEventID(ev.Message); s.awaiting.Load() && text != ev.Message && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
+			s.answered(ev)
+			return nil
 		}
-	case TokenExpiring, TokenExpired:
+	case TokenExpiring:
 		s.trigger(ev.Name())
+	case TokenExpired: // from here on lines are lost
+		s.refused(ev.Name())
 	case Throttled:
 		select {
 		case s.throttled <- struct{}{}:
@@ -110,28 +115,28 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	}
 	s.expires.Store(int64(tok.expires.Sub(s.epoch)))
 	s.authenticated.Store(true)
-	s.auth(s, ev.Permissions, known)
-	s.emit(ev)
-	s.answer(nil)
 	first := !s.isUp
+	lost := first && s.again || s.lost
+	s.lost = false
+	s.emit(ev)
+	switch {
+	case lost && s.cfg.NoResume:
+		s.recovery.gap()
+	case lost:
+		s.recovery.begin(s, false)
+	case first && s.cfg.History:
+		s.recovery.begin(s, true)
+	}
+	if lost && !first { // a status may be among what was lost
+		s.requestStats()
+	}
+	s.auth(s, ev.Permissions, known)
+	s.answer(nil)
 	if first {
 		s.isUp = true
 		s.since = time.Now()
 		close(s.up)
 	}
-	switch {
-	case first && !s.again:
-		if s.cfg.History {
-			s.recovery.begin(s, true)
-		}
-	case first, s.lost:
-		if s.cfg.NoResume {
-			s.recovery.gap()
-		} else {
-			s.recovery.begin(s, false)
-		}
-	}
-	s.lost = false
 }
 
 // onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the
@@ -148,13 +153,18 @@ func (s *session) onJWTError(message string) error {
 		}
 		return &authRefused{message}
 	}
+	s.refused(message)
+	return nil
+}
+
+// refused notes that the daemon takes and tells nothing until it gets a fresh token.
+func (s *session) refused(why string) {
 	s.lost = true
 	if s.authenticated.Swap(false) {
 		s.deauth(s)
 		s.queue.fail(ErrNotConnected, nil)
 	}
-	s.trigger(message)
-	return nil
+	s.trigger(why)
 }
 
 // onTransfer ends the session when the server may be found on another node.

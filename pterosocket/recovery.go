@@ -43,7 +43,6 @@ type recovery struct {
 	request *request // for the replay
 	timer   *time.Timer
 	late    lateReplay
-	carried []replay.Line // live lines of a connection that was lost before its replay came
 	recall  *recall       // Commands.History is what lines are held back for
 	idle    chan struct{} // closed while nothing is held back
 }
@@ -58,9 +57,7 @@ func newRecovery(emit func(Event), count *counters) *recovery {
 func (r *recovery) begin(s *session, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holding {
-		r.release()
-	}
+	r.interrupt()
 	r.hold()
 	r.first = first
 	r.request = newRequest(wire.SendLogs, wire.AppendFrame(nil, wire.SendLogs, ""))
@@ -179,13 +176,8 @@ func (r *recovery) release() {
 	before := r.seen.Keys()
 	lines, continuous := replay.Merge(before, r.held)
 	r.held = nil
-	carried := r.carried
-	r.carried = nil
-	if !continuous && !r.first && (!r.offline || len(lines) > 0 || len(carried) > 0) {
+	if !continuous && !r.first && (!r.offline || len(lines) > 0) {
 		r.reportGap()
-		for _, l := range carried {
-			r.handOn(ConsoleOutput{Line: l.Text})
-		}
 	}
 	for _, l := range lines {
 		if l.Replayed {
@@ -213,32 +205,40 @@ func (r *recovery) withdraw() (sent bool) {
 	return true
 }
 
-// end is called when a connection is lost. What is held back is handed on if that shows no gap; otherwise it is kept, since the
-// next connection's replay may close the gap, until final.
-func (r *recovery) end(final bool) {
+// interrupt ends the wait before its time: the connection is lost, or another replay is asked for.
+func (r *recovery) interrupt() {
+	switch {
+	case !r.holding:
+		return
+	case r.recall != nil:
+		r.recall.err = errInterrupted
+		r.release()
+		return
+	}
+	seen := r.seen.Keys()
+	if _, continuous := replay.Merge(seen, r.held); continuous || r.first {
+		r.release()
+		return
+	}
+	// The replay has not come, or not to where it would go on from what was seen. The next one may show that nothing is missing; but
+	// what has come live must not wait for that.
+	r.stopHolding()
+	r.withdraw()
+	lines := replay.Unknown(seen, r.held)
+	r.held = nil
+	if len(lines) > 0 {
+		r.reportGap()
+	}
+	for _, l := range lines {
+		r.handOn(ConsoleOutput{Line: l.Text})
+	}
+}
+
+// end is called when a connection is lost: what is held back is handed on.
+func (r *recovery) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holding && r.recall == nil && !r.first && !final {
-		if _, continuous := replay.Merge(r.seen.Keys(), r.held); !continuous {
-			r.stopHolding()
-			r.withdraw()
-			r.carried = append(r.carried, r.held[:min(len(r.held), maxHeld-len(r.carried))]...)
-			r.held = nil
-		}
-	}
-	if r.recall != nil {
-		r.recall.err = errInterrupted
-	}
-	if r.holding {
-		r.release()
-	}
-	if final && len(r.carried) > 0 {
-		r.reportGap()
-		for _, l := range r.carried {
-			r.handOn(ConsoleOutput{Line: l.Text})
-		}
-		r.carried = nil
-	}
+	r.interrupt()
 	r.late.flush(r)
 	r.late = lateReplay{}
 	if r.timer != nil {
@@ -251,5 +251,4 @@ func (r *recovery) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen.Forget()
-	r.carried = nil
 }

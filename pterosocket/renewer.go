@@ -23,7 +23,7 @@ type authRefused struct{ message string }
 func (e *authRefused) Error() string {
 	msg := "the daemon refused the token: " + printable(withoutEventID(e.message), 200)
 	switch text := withoutEventID(e.message); {
-	case text == masked:
+	case unreadable(text):
 		msg += "; the daemon cannot verify the panel's tokens: check that the node's token in the daemon's config.yml is the panel's"
 	case !curable(text):
 		msg += "; check that panel and daemon are of matching versions, and that the key's user may open the console (websocket.connect)"
@@ -122,6 +122,10 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 		if errors.As(err, &refused) {
 			s.tokens.forget()
 			why = refused.message
+		}
+		if refused != nil && unreadable(withoutEventID(refused.message)) {
+			// It may have been the answer to another message. A new connection, on which there is none, will tell.
+			err = fmt.Errorf("%w: %s", errNotRenewed, printable(refused.message, 200))
 		}
 		if refused != nil || errors.Is(err, errAuthTimeout) {
 			if refusals++; refusals == maxRefusals {

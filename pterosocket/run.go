@@ -42,11 +42,15 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	}
 	a := &answer{came: make(chan struct{}, 1)}
 	defer c.c.addTap(a.see)()
-	req, err := c.c.enqueue(ctx, CommandPacket(command), a.begin)
+	// Not while lines are held back for a replay: those that come with it are older than the command.
+	err := c.c.sendWhenIdle(ctx, CommandPacket(command), func() error {
+		if !c.c.lines.ready() {
+			return errBusy
+		}
+		a.begin()
+		return nil
+	})
 	if err != nil {
-		return nil, err
-	}
-	if err := <-req.outcome; err != nil {
 		return nil, err
 	}
 	silence := time.NewTimer(idle)
@@ -79,7 +83,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 		case <-ctx.Done():
 			return lines, context.Cause(ctx)
 		case <-c.c.done:
-			return lines, ErrClosed
+			return lines, errInterrupted // not ErrClosed: the command has been sent
 		}
 	}
 }
@@ -94,11 +98,10 @@ type answer struct {
 	err     error // why no more lines will come
 }
 
-func (a *answer) begin() error {
+func (a *answer) begin() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.running = true
-	return nil
 }
 
 // take returns what has come since the last take.

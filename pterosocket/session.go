@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
 const (
@@ -41,12 +43,14 @@ type session struct {
 	throttled chan struct{}
 
 	authenticated atomic.Bool
+	ended         atomic.Bool
 	expires       atomic.Int64 // the token's end, in time since epoch
 	epoch         time.Time
 
 	up     chan struct{} // closed with the first auth success
 	status chan struct{} // closed with the first status
 	frames atomic.Uint64 // frames read, a sign of life
+	stats  atomic.Uint64 // those of them that were stats
 
 	started  bool      // a Start event has been emitted
 	since    time.Time // of the first auth success
@@ -63,7 +67,9 @@ type sessionConfig struct {
 	count    *counters
 	emit     func(Event)                                      // hands an event on; never blocks
 	auth     func(s *session, perms []Permission, known bool) // authenticated, by the first token or a new one
-	deauth   func(s *session)                                 // the token has ended or was refused, the connection stands
+	deauth   func(s *session)                                 // it takes no commands, for the time being or for ever
+	answered func(Event)                                      // hands on an answer to an auth, which is no answer to anything else
+	offline  func() bool                                      // the server is known to be offline
 	recovery *recovery
 	again    bool         // a reconnect: lines may have been missed
 	start    func() Event // returns the Start event
@@ -75,6 +81,7 @@ var (
 	errMoved       = errors.New("the server has moved to another node")
 	errTransferred = errors.New("the server may have moved to another node")
 	errNoPong      = errors.New("the daemon answers no ping: the network or the daemon is gone")
+	errNotRenewed  = errors.New("the daemon does not accept fresh tokens on this connection")
 	errAuthTimeout = errors.New("the daemon did not answer the auth message")
 )
 
@@ -111,8 +118,15 @@ func (s *session) wait() error {
 	err := s.group.Wait()
 	s.end(nil)
 	s.authenticated.Store(false)
-	s.recovery.end(false)
+	s.recovery.end()
 	return err
+}
+
+// down notes that the session takes no commands any more, for ever.
+func (s *session) down() {
+	s.ended.Store(true)
+	s.authenticated.Store(false)
+	s.deauth(s)
 }
 
 // abort ends the session at once, and returns why it should have been up by now but is not.
@@ -122,15 +136,31 @@ func (s *session) abort() error {
 	return errAuthTimeout
 }
 
+// wasUp reports whether the session has been authenticated.
+func (s *session) wasUp() bool {
+	select {
+	case <-s.up:
+		return true
+	default:
+		return false
+	}
+}
+
 // isAuthenticated reports whether the daemon takes commands: it has accepted a token that has not ended since.
 func (s *session) isAuthenticated() bool {
 	return s.authenticated.Load() && time.Since(s.epoch) < time.Duration(s.expires.Load())
+}
+
+// requestStats asks for the state, which a daemon does not tell again by itself.
+func (s *session) requestStats() {
+	s.queue.add(newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, "")))
 }
 
 // ping finds out that the daemon or the network has gone without a word. Every PingInterval it pings; when neither the pong nor
 // any frame comes within min(PingInterval, 10 s), the session ends.
 func (s *session) ping(ctx context.Context) error {
 	interval := s.cfg.PingInterval
+	stats := s.stats.Load()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -138,6 +168,12 @@ func (s *session) ping(ctx context.Context) error {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return nil
+		}
+		// A server that is not offline sends stats each second, unless both frames were lost that told that it is.
+		if now := s.stats.Load(); now == stats && s.isAuthenticated() && !s.offline() {
+			s.requestStats()
+		} else {
+			stats = now
 		}
 		frames, start := s.frames.Load(), time.Now()
 		pong, cancel := context.WithTimeout(ctx, min(interval, 10*time.Second))

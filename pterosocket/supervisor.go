@@ -24,7 +24,6 @@ func (c *client) supervise() {
 	defer close(c.done)
 	defer c.cutShort(nil)
 	connected, err := c.run()
-	c.lines.end(true)
 	c.disconnected()
 	if !connected {
 		c.out.clear()
@@ -131,7 +130,7 @@ func (c *client) cause() error {
 func (c *client) open(ctx context.Context, again bool) (*session, error) {
 	tok, err := c.tokens.get(ctx)
 	if err != nil {
-		return nil, redact(err, c.cfg.APIKey)
+		return nil, err
 	}
 	conn, err := c.dial(ctx, tok)
 	if err != nil {
@@ -151,6 +150,8 @@ func (c *client) open(ctx context.Context, again bool) (*session, error) {
 		token:    tok,
 		count:    &c.count,
 		emit:     c.emit,
+		answered: c.out.push,
+		offline:  c.offline,
 		start:    func() Event { return Start{Socket: tok.Socket, Reconnects: reconnects} },
 		again:    again,
 		recovery: c.lines,
@@ -160,6 +161,9 @@ func (c *client) open(ctx context.Context, again bool) (*session, error) {
 	select {
 	case <-s.up:
 	case <-s.ctx.Done():
+		if again && s.wasUp() { // up and gone: it has been a connection
+			return s, nil
+		}
 		return nil, s.wait()
 	case <-ctx.Done():
 		return nil, s.abort()
@@ -211,7 +215,7 @@ func closeCode(err error) (code int, reason string) {
 
 func retryAfterOf(err error) time.Duration {
 	var refused *PanelError
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
 		return refused.RetryAfter
 	}
 	return 0

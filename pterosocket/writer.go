@@ -83,10 +83,13 @@ func (r *request) withdraw(cause error) {
 }
 
 // withdrawWith lets the request be withdrawn when ctx ends.
-func (r *request) withdrawWith(ctx context.Context) {
+func (r *request) withdrawWith(ctx context.Context, q *sendQueue) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.release = context.AfterFunc(ctx, func() { r.withdraw(context.Cause(ctx)) })
+	r.release = context.AfterFunc(ctx, func() {
+		r.withdraw(context.Cause(ctx))
+		q.signal() // those behind it may be due earlier
+	})
 }
 
 func (r *request) pending() bool {
@@ -122,6 +125,11 @@ func (q *sendQueue) add(r *request) {
 		r.settle(closed)
 		return
 	}
+	q.signal()
+}
+
+// signal wakes the writer.
+func (q *sendQueue) signal() {
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -168,8 +176,15 @@ func (q *sendQueue) fail(err, closed error) {
 // write is the writer: the only goroutine that writes messages, and the one that closes the connection, which ends the reader.
 // It ends with ctx.
 func (s *session) write(ctx context.Context) error {
-	defer s.closeConn(ctx)
-	defer s.queue.fail(ErrNotConnected, ErrNotConnected)
+	defer func() {
+		s.down() // first, so that whoever fails below and waits with Ready waits for the next connection
+		err := ErrNotConnected
+		if context.Cause(ctx) == errClosing { //nolint:errorlint // the value itself
+			err = ErrClosed
+		}
+		s.queue.fail(err, err)
+		s.closeConn(ctx)
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

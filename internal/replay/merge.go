@@ -62,42 +62,109 @@ func classify(l *Line) {
 // align finds the last seen line in held. early are the live lines that came before it; rest is all that came behind it. When the
 // last seen line cannot be found where it should be, all is rest.
 func align(seen []uint64, held []Line) (early, rest []Line, found bool) {
-	again := lastPositions(held)
-	best, bestScore, unsure := -1, 0, false
+	a := alignment{seen: seen, held: held, again: lastPositions(held), counts: make(map[uint64]int, len(seen))}
+	for _, key := range seen {
+		a.counts[key]++
+	}
+	best, bestScore, unsure := -1, 1, false
 	tries := 0
 	for q := len(held) - 1; q >= 0 && tries < maxTries && len(seen) > 0; q-- {
 		if held[q].key != seen[len(seen)-1] || held[q].kind == live {
 			continue
 		}
 		tries++
-		if score := score(seen, held, again, q); score > bestScore {
-			best, bestScore, unsure = q, score, false
-		} else if score == bestScore {
-			unsure = true // lines that repeat, with nothing among them to hold on to
+		// Of equally good places the first one: lines that repeat may then come twice, but none is lost.
+		if score, _ := a.walk(q, nil); score >= bestScore {
+			unsure = best >= 0 && score == bestScore
+			best, bestScore = q, score
 		}
 	}
-	if best < 0 || unsure {
+	if best < 0 {
 		return nil, held, false
 	}
-	// Walk back again, and keep what is not in the replay.
-	i := len(seen) - 1
 	inReplay := true
-	for j := best; j >= 0; j-- {
-		if j < best && i < 0 && held[j+1].At.Sub(held[j].At) > pause {
+	_, skipped := a.walk(best, func(j int, exhausted bool) {
+		if j < best && exhausted && held[j+1].At.Sub(held[j].At) > pause {
 			inReplay = false // what came before the replay is live
 		}
-		switch {
-		case i >= 0 && held[j].key == seen[i] && held[j].kind != live:
-			i--
-		case held[j].kind == old:
-		case i < 0 && inReplay && held[j].kind != live && again[held[j].key] <= best:
-			// Everything seen has been found, so this is a line of the log from before the client was first connected.
-		default:
-			early = append(early, held[j])
+		if held[j].kind == old || exhausted && inReplay && held[j].kind != live && a.again[held[j].key] <= best {
+			// A line of the replay: from before the client was first connected, if everything seen has been found.
+			return
+		}
+		early = append(early, held[j])
+	})
+	slices.Reverse(early)
+	for _, l := range held[best+1:] {
+		if unsure && a.counts[l.key] == 1 && l.kind != live {
+			continue // a text that does not repeat has been seen, wherever the replay begins
+		}
+		if i := slices.Index(skipped, l.key); i >= 0 && l.kind != live { // seen out of order
+			skipped = slices.Delete(skipped, i, i+1)
+			continue
+		}
+		rest = append(rest, l)
+	}
+	return early, rest, true
+}
+
+// maxTries bounds how many places are tried for a last line that is printed again and again, and how bad a place may look before
+// it is given up.
+const maxTries = 64
+
+// slack is how far the order in which lines were seen may differ from the log's, by a live line that could not be told from a
+// replayed one earlier.
+const slack = 8
+
+// An alignment compares held with seen.
+type alignment struct {
+	seen   []uint64
+	held   []Line
+	again  map[uint64]int // where in held a text comes last
+	counts map[uint64]int // how often a text is in seen
+}
+
+// walk goes back from held[q], taken for the last seen line, and compares. It returns one point for each line that was seen in the
+// same order, less one for each that was not, unless it is a live line for all that is known; and what of seen it skipped.
+// unseen, if not nil, is called for each line that was not, with whether all of seen had been found by then.
+func (a *alignment) walk(q int, unseen func(j int, exhausted bool)) (points int, skipped []uint64) {
+	seen, held, again := a.seen, a.held, a.again
+	i := len(seen) - 1
+	for j := q; j >= 0 && (unseen != nil || i >= 0 && points > -maxTries); j-- {
+		if held[j].kind != live {
+			if d := a.back(i, held[j].key); d >= 0 {
+				skipped = append(skipped, seen[i-d+1:i+1]...)
+				points++
+				i -= d + 1
+				continue
+			}
+		}
+		if unseen != nil {
+			unseen(j, i < 0)
+		}
+		if i >= 0 && held[j].kind == either && again[held[j].key] <= q { // otherwise it came live, and comes again in the replay
+			points--
 		}
 	}
-	slices.Reverse(early)
-	return early, held[best+1:], true
+	return points, skipped
+}
+
+// Unknown returns those of held that were not seen before, when the replay is cut short or does not go on where seen ends: what
+// remains besides the heaviest common subsequence of both.
+func Unknown(seen []uint64, held []Line) []Line {
+	for i := range held {
+		classify(&held[i])
+	}
+	known := make([]Line, len(seen))
+	for i, key := range seen {
+		known[i].key = key
+	}
+	var out []Line
+	for i, pos := range copies(held, known) {
+		if pos < 0 && held[i].Text != "" {
+			out = append(out, held[i])
+		}
+	}
+	return out
 }
 
 // lastPositions returns where each text comes last, where that may be in the replay.
@@ -109,29 +176,6 @@ func lastPositions(held []Line) map[uint64]int {
 		}
 	}
 	return last
-}
-
-// maxTries bounds how many places are tried for a last line that is printed again and again, and how bad a place may look before
-// it is given up.
-const maxTries = 64
-
-// score tells how well held fits when the line at q is the last seen one: one point for each line before it that was seen in the
-// same order, and one off for each that was not, unless it is a live line for all that is known.
-func score(seen []uint64, held []Line, again map[uint64]int, q int) int {
-	points := 0
-	i := len(seen) - 1
-	for j := q; j >= 0 && i >= 0 && points > -maxTries; j-- {
-		switch {
-		case held[j].key == seen[i] && held[j].kind != live:
-			points++
-			i--
-		case held[j].kind != either:
-		case again[held[j].key] > q: // came live, and comes again in the replay
-		default:
-			points--
-		}
-	}
-	return points
 }
 
 // order puts what is new into the log's order: early are live lines, in order; rest holds replayed and live ones.
@@ -293,4 +337,18 @@ func replayEnd(lines []Line) int {
 		}
 	}
 	return len(lines)
+}
+
+// back returns how far before seen[i] key stands, -1 if not within slack. A text that repeats must be seen[i] itself.
+func (a *alignment) back(i int, key uint64) int {
+	most := 0
+	if a.counts[key] == 1 {
+		most = slack
+	}
+	for d := 0; d <= min(most, i); d++ {
+		if a.seen[i-d] == key {
+			return d
+		}
+	}
+	return -1
 }

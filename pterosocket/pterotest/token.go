@@ -17,7 +17,7 @@ var (
 	errDenied      = errors.New("jwt: created too far in past (denylist)")
 	errNoConnect   = errors.New("jwt: missing connect permission")
 	errWrongServer = errors.New("jwt: server uuid mismatch")
-	errUnreadable  = errors.New("the signature is not valid") // masked on its way to the client
+	errUnreadable  = errors.New("jwt: HMAC verification failed") // masked on its way to most clients
 )
 
 func isJWTError(err error) bool {
