@@ -95,7 +95,7 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	if err != nil {
 		return err
 	}
-	if err := <-req.outcome; err == errThere { //nolint:errorlint // the value itself
+	if err := <-req.outcome; err == errThere { // the value itself
 		return nil
 	} else if err != nil {
 		return err

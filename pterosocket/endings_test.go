@@ -104,19 +104,19 @@ func TestFinalEndings(t *testing.T) {
 				}
 				<-c.Done()
 				var closed *pterosocket.CloseError
-				if target, ok := test.want.(*pterosocket.CloseError); ok { //nolint:errorlint // the test's own value
+				if target, ok := test.want.(*pterosocket.CloseError); ok { // the test's own value
 					if !errors.As(last.Err, &closed) || *closed != *target {
 						t.Errorf("%+v", last)
 					}
 				} else {
 					wantError(t, last.Err, test.want)
 				}
-				if !last.Final || c.Err() == nil || c.Err() != last.Err { //nolint:errorlint // the very same
+				if !last.Final || c.Err() == nil || c.Err() != last.Err { // the very same
 					t.Errorf("%+v, Err %v", last, c.Err())
 				}
 				wantError(t, c.WriteCommand(t.Context(), "x"), pterosocket.ErrClosed)
 				wantError(t, c.WriteCommand(t.Context(), "x"), pterosocket.ErrNotSent)
-				if err := c.Ready(t.Context()); err != c.Err() { //nolint:errorlint // the very same
+				if err := c.Ready(t.Context()); err != c.Err() { // the very same
 					t.Errorf("Ready: %v", err)
 				}
 			})

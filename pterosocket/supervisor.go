@@ -120,7 +120,7 @@ func (c *client) run() (connected bool, _ error) {
 
 // cause returns why soft has ended: nil for Commands.Close, the cause of the caller's context otherwise.
 func (c *client) cause() error {
-	if cause := context.Cause(c.soft); cause != errClosing { //nolint:errorlint // the value itself
+	if cause := context.Cause(c.soft); cause != errClosing { // the value itself
 		return cause
 	}
 	return nil

@@ -179,7 +179,7 @@ func (s *session) write(ctx context.Context) error {
 	defer func() {
 		s.down() // first, so that whoever fails below and waits with Ready waits for the next connection
 		err := ErrNotConnected
-		if context.Cause(ctx) == errClosing { //nolint:errorlint // the value itself
+		if context.Cause(ctx) == errClosing { // the value itself
 			err = ErrClosed
 		}
 		s.queue.fail(err, err)
@@ -231,7 +231,7 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		if context.Cause(ctx) != errClosing { //nolint:errorlint // the value itself
+		if context.Cause(ctx) != errClosing { // the value itself
 			cancel()
 		}
 	})()
@@ -251,7 +251,7 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 // closeConn ends the connection: with a close handshake when Commands.Close asked for it, at once otherwise.
 func (s *session) closeConn(ctx context.Context) {
 	deadline := s.hard
-	if context.Cause(ctx) != errClosing { //nolint:errorlint // the value itself
+	if context.Cause(ctx) != errClosing { // the value itself
 		ended, cancel := context.WithCancel(s.hard)
 		cancel()
 		deadline = ended

@@ -66,6 +66,10 @@ func align(seen []uint64, held []Line) (early, rest []Line, found bool) {
 	for _, key := range seen {
 		a.counts[key]++
 	}
+	a.copies = make(map[uint64]int, len(held))
+	for i := range held {
+		a.copies[held[i].key]++
+	}
 	best, bestScore, unsure := -1, 1, false
 	tries := 0
 	for q := len(held) - 1; q >= 0 && tries < maxTries && len(seen) > 0; q-- {
@@ -95,7 +99,7 @@ func align(seen []uint64, held []Line) (early, rest []Line, found bool) {
 	})
 	slices.Reverse(early)
 	for _, l := range held[best+1:] {
-		if unsure && a.counts[l.key] == 1 && l.kind != live {
+		if unsure && a.counts[l.key] == 1 && a.copies[l.key] == 1 && l.kind != live {
 			continue // a text that does not repeat has been seen, wherever the replay begins
 		}
 		if i := slices.Index(skipped, l.key); i >= 0 && l.kind != live { // seen out of order
@@ -121,6 +125,7 @@ type alignment struct {
 	held   []Line
 	again  map[uint64]int // where in held a text comes last
 	counts map[uint64]int // how often a text is in seen
+	copies map[uint64]int // how often a text is in held
 }
 
 // walk goes back from held[q], taken for the last seen line, and compares. It returns one point for each line that was seen in the
@@ -342,7 +347,7 @@ func replayEnd(lines []Line) int {
 // back returns how far before seen[i] key stands, -1 if not within slack. A text that repeats must be seen[i] itself.
 func (a *alignment) back(i int, key uint64) int {
 	most := 0
-	if a.counts[key] == 1 {
+	if a.counts[key] == 1 && a.copies[key] == 1 {
 		most = slack
 	}
 	for d := 0; d <= min(most, i); d++ {

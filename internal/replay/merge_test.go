@@ -54,6 +54,9 @@ func TestMerge(t *testing.T) {
 		{"empty lines", "a b", "_ a _ b _ c", "* c*", ""},
 		{"no overlap", "a b c", "x y z", "x* y* z*", "gap"},
 		{"a common line does not make an overlap", "a b t", "p q r s t u v", "p* q* r* s* t* u* v*", "gap"},
+		{"seen out of order", "a b d c", "a b c d e", "e*", ""},
+		{"a repeated line at the cut", "a b c t", "a b c t t t", "t* t*", ""},
+		{"repeated lines at the cut", "a b c t t t", "a b c t t t t t", "t* t*", ""},
 		{"nothing seen", "", "x y", "x* y*", "gap"},
 		{"nothing held", "a", "", "", "gap"},
 	} {

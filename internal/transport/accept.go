@@ -7,7 +7,7 @@ import (
 	"net"
 	"net/http"
 
-	"nhooyr.io/websocket" //nolint:staticcheck // see the package comment
+	"nhooyr.io/websocket"
 )
 
 // Accept answers a handshake, whatever its Origin; pterotest's daemon checks that itself. With compress it takes up an offer of

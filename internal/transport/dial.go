@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 
-	"nhooyr.io/websocket" //nolint:staticcheck // see the package comment
+	"nhooyr.io/websocket"
 )
 
 // Options says how to Dial.

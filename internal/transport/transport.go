@@ -15,7 +15,7 @@ import (
 	"net"
 	"sync"
 
-	"nhooyr.io/websocket" //nolint:staticcheck // see the package comment
+	"nhooyr.io/websocket"
 )
 
 // ErrTooLong is returned by Read for a message over the limit. The message has been skipped; the connection lives on.

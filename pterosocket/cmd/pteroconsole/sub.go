@@ -51,7 +51,7 @@ func subcommand(ctx context.Context, opts options, stdout io.Writer) error {
 	}
 	defer commands.Close()
 	go func() { // ends with the channel, which Close closes
-		for range events { //nolint:revive // only to be rid of them
+		for range events { // only to be rid of them
 		}
 	}()
 	var lines []string

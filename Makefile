@@ -1,0 +1,50 @@
+# Everything that CI runs is a target here. Go is all that is needed.
+
+GO      ?= go
+ARGS    ?=
+FUZZ    ?= 30s
+SEED    ?=
+FOR     ?= 10m
+PKGS    := ./...
+
+.PHONY: help run test lint fmt fuzz cover chaos soak bench flaky
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
+
+run: ## the console program; make run ARGS="-for 5s" for a bounded run
+	@$(GO) run ./pterosocket/cmd/pteroconsole $(ARGS)
+
+test: ## all tests, with the race detector
+	$(GO) test -race -timeout 4m $(PKGS)
+
+lint: ## formatting, vet and staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	$(GO) vet $(PKGS)
+	cd internal/tools && $(GO) build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	./bin/staticcheck $(PKGS)
+	$(GO) mod tidy -diff
+
+fmt: ## formats the code
+	gofmt -w .
+
+fuzz: ## each fuzz test for FUZZ (30s)
+	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
+	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$pkg; done; done
+
+cover: ## the tests' coverage
+	$(GO) test -coverprofile cover.out -coverpkg ./internal/...,./pterosocket/... $(PKGS)
+	$(GO) tool cover -func cover.out | tail -n 1
+
+bench: ## decoding, the queue and delivery
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+chaos: ## days of virtual time with mixed faults; SEED= replays a run
+	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^TestChaos$$' ./pterosocket
+
+soak: ## the same in real time over loopback, for FOR (10m)
+	PTERO_SOAK=$(FOR) PTERO_SEED=$(SEED) $(GO) test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./pterosocket
+
+flaky: ## every test a hundred times
+	$(GO) test -race -count 100 -timeout 60m -short $(PKGS)
