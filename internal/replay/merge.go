@@ -142,6 +142,11 @@ func (a *alignment) walk(q int, unseen func(j int, exhausted bool)) (points int,
 				i -= d + 1
 				continue
 			}
+			if k := slices.Index(skipped, held[j].key); k >= 0 { // seen too, but out of order
+				skipped = slices.Delete(skipped, k, k+1)
+				points++
+				continue
+			}
 		}
 		if unseen != nil {
 			unseen(j, i < 0)

@@ -55,6 +55,7 @@ func TestMerge(t *testing.T) {
 		{"no overlap", "a b c", "x y z", "x* y* z*", "gap"},
 		{"a common line does not make an overlap", "a b t", "p q r s t u v", "p* q* r* s* t* u* v*", "gap"},
 		{"seen out of order", "a b d c", "a b c d e", "e*", ""},
+		{"seen out of order, further back", "a b d c e", "a b c d e f", "f*", ""},
 		{"a repeated line at the cut", "a b c t", "a b c t t t", "t* t*", ""},
 		{"repeated lines at the cut", "a b c t t t", "a b c t t t t t", "t* t*", ""},
 		{"nothing seen", "", "x y", "x* y*", "gap"},
