@@ -18,6 +18,10 @@ const (
 // push sends to the channel as long as that has room, and queues what comes after. Only while something is queued does a
 // goroutine (deliver) exist to wait for the consumer, so an outbox with a quick consumer costs no goroutine and no wake-up.
 // Everything that goes to the channel goes there under mu, but for the one event that deliver holds while it waits.
+//
+// The channel has room for one. More would cost fewer switches between goroutines, but could not be taken back: while one event is
+// received the consumer may receive the one behind it, and the order is lost. And taken back it must be, or a consumer that
+// stopped would find a Stats of long ago, and the final Close no room.
 type outbox struct {
 	events chan Event // what the consumer reads; closed by finish
 	room   int        // how many events queue may hold
@@ -31,8 +35,7 @@ type outbox struct {
 	stopped    bool
 	done       sync.WaitGroup // deliver
 
-	sent      uint64          // events sent to the channel
-	statsSent uint64          // the value of sent when the last Stats went there; 0: none did
+	statsSent bool            // the last event that went to the channel was a Stats
 	jwtErrors map[string]bool // the JWTErrors since the last AuthSuccess
 	dropped   uint64
 }
@@ -42,10 +45,9 @@ const maxJWTErrors = 16
 
 // newOutbox returns an outbox that keeps about size events.
 func newOutbox(size int) *outbox {
-	buffer := min(64, max(2, size/8))
 	return &outbox{
-		events: make(chan Event, buffer),
-		room:   max(1, size-buffer),
+		events: make(chan Event, 1),
+		room:   size,
 		recall: make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}
@@ -92,10 +94,7 @@ func (o *outbox) push(ev Event) {
 func (o *outbox) send(ev Event) bool {
 	select {
 	case o.events <- ev:
-		o.sent++
-		if _, ok := ev.(Stats); ok {
-			o.statsSent = o.sent
-		}
+		_, o.statsSent = ev.(Stats)
 		return true
 	default:
 		return false
@@ -109,7 +108,7 @@ func (o *outbox) replaceStats(ev Stats) bool {
 		return true
 	}
 	_, held := o.inHand.(Stats)
-	if !held && (o.statsSent == 0 || o.statsSent+uint64(len(o.events)) <= o.sent) { // taken, or never sent
+	if !held && (!o.statsSent || len(o.events) == 0) { // taken, or never sent
 		return false
 	}
 	if o.delivering {
@@ -131,22 +130,13 @@ func (o *outbox) replaceStats(ev Stats) bool {
 
 // takeBack moves what the consumer has not taken from the channel to the head of the queue. deliver must not hold an event.
 func (o *outbox) takeBack() {
-	var back []Event
-	for {
-		select {
-		case ev := <-o.events:
-			back = append(back, ev)
-			continue
-		default:
-		}
-		break
+	select {
+	case ev := <-o.events:
+		o.queue.pushFront(ev)
+		o.queue.mergeStats()
+	default: // just taken
 	}
-	for i := len(back) - 1; i >= 0; i-- {
-		o.queue.pushFront(back[i])
-	}
-	o.sent -= uint64(len(back))
-	o.statsSent = 0
-	o.queue.mergeStats()
+	o.statsSent = false
 }
 
 // fill sends what has room.
@@ -192,10 +182,7 @@ func (o *outbox) deliver() {
 		o.mu.Lock()
 		o.inHand = nil
 		if sent {
-			o.sent++
-			if _, ok := ev.(Stats); ok {
-				o.statsSent = o.sent
-			}
+			_, o.statsSent = ev.(Stats)
 			continue
 		}
 		o.queue.pushFront(ev)
@@ -221,20 +208,8 @@ func (o *outbox) finish(ctx context.Context, last Close) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.takeBack()
-	keep := cap(o.events) - 2 // room for the count of what is given up, and for last
-	if ctx.Err() != nil {
-		keep = 0
-	}
-	for ev := o.queue.front(); keep > 0 && ev != nil; ev = o.queue.front() {
-		o.events <- ev
-		o.queue.pop()
-		keep--
-	}
-	if total, counted := o.queue.discard(); total > 0 {
-		o.dropped += uint64(total - counted)
-		o.events <- Lagged{Dropped: total}
-	}
+	o.takeBack() // for last there is always room
+	o.dropped += uint64(o.queue.discard())
 	o.events <- last
 }
 

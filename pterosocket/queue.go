@@ -197,17 +197,14 @@ func (q *eventQueue) mergeStats() {
 	}
 }
 
-// discard empties the queue. It returns how many events are gone by that, and how many of them had been dropped before.
-func (q *eventQueue) discard() (total, counted int) {
+// discard empties the queue and returns how many events were given up by that, those dropped before not counted.
+func (q *eventQueue) discard() (n int) {
 	for ev := q.pop(); ev != nil; ev = q.pop() {
-		if l, ok := ev.(Lagged); ok {
-			total += l.Dropped
-			counted += l.Dropped
-		} else {
-			total++
+		if _, ok := ev.(Lagged); !ok {
+			n++
 		}
 	}
-	return total, counted
+	return n
 }
 
 // resize makes room: by closing up over empty slots if there are many, by doubling otherwise.
