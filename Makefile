@@ -41,7 +41,7 @@ bench: ## decoding, the queue and delivery
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
 
 chaos: ## days of virtual time with mixed faults; SEED= replays a run
-	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^TestChaos$$' ./pterosocket
+	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^(TestChaos|TestStoppedConsumerUnderAFlood)$$' ./pterosocket
 
 soak: ## the same in real time over loopback, for FOR (10m)
 	PTERO_SOAK=$(FOR) PTERO_SEED=$(SEED) $(GO) test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./pterosocket

@@ -35,8 +35,11 @@ func chaosSeed(t *testing.T) uint64 {
 // TestChaos is short, unless make chaos asks for days.
 func TestChaos(t *testing.T) {
 	seed, length := chaosSeed(t), 3*time.Hour
-	if os.Getenv("PTERO_CHAOS") == "long" {
+	switch {
+	case os.Getenv("PTERO_CHAOS") == "long":
 		length = 3 * 24 * time.Hour
+	case testing.Short():
+		length = 20 * time.Minute
 	}
 	for _, dialect := range []pterotest.Dialect{pterotest.Pterodactyl, pterotest.Pelican, pterotest.Calagopus} {
 		t.Run(dialect.String(), func(t *testing.T) {

@@ -463,9 +463,8 @@ func TestNobodyReadsTheChannel(t *testing.T) {
 		must(t, c.Power(ctx, pterosocket.PowerRestart))
 		must(t, c.Ready(ctx))
 		m := c.Metrics()
-		received := 0
-		must(t, c.Close())
-		dropped := 0
+		go c.Close() // what was kept is delivered to who takes it now
+		received, dropped := 0, 0
 		for ev := range c.events {
 			switch ev := ev.(type) {
 			case pterosocket.Lagged:
@@ -474,7 +473,7 @@ func TestNobodyReadsTheChannel(t *testing.T) {
 				received++
 			}
 		}
-		if received > 8192 || received+dropped < 20_000 || c.Metrics().Dropped != uint64(dropped) || m.Dropped == 0 {
+		if received > 8192 || received+dropped < 20_002 || c.Metrics().Dropped != uint64(dropped) || m.Dropped == 0 {
 			t.Errorf("%d received, %d dropped, %+v", received, dropped, c.Metrics())
 		}
 	})

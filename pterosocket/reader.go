@@ -83,9 +83,13 @@ func (s *session) handle(ev Event) error {
 			return nil
 		}
 	case TokenExpiring:
-		s.trigger(ev.Name())
+		if !s.isFresh() {
+			s.trigger(ev.Name())
+		}
 	case TokenExpired: // from here on lines are lost
-		s.refused(ev.Name())
+		if !s.isFresh() {
+			s.refused(ev.Name())
+		}
 	case Throttled:
 		select {
 		case s.throttled <- struct{}{}:
@@ -155,6 +159,12 @@ func (s *session) onJWTError(message string) error {
 	}
 	s.refused(message)
 	return nil
+}
+
+// isFresh reports whether the token in use is too new for a warning to be about it: it was about the one before, and overtaken.
+func (s *session) isFresh() bool {
+	tok := s.offered.Load()
+	return tok != nil && s.isAuthenticated() && time.Since(tok.received) < tok.expires.Sub(tok.received)/10
 }
 
 // refused notes that the daemon takes and tells nothing until it gets a fresh token.

@@ -53,6 +53,7 @@ type Config struct {
 	Origin        string        // what the daemon wants as Origin; "": Server.Origin
 	Permissions   []string      // of the API key's user; nil: "*" and the admin.websocket ones
 	TokenLifetime time.Duration // 0: 10 minutes
+	ClockOffset   time.Duration // how far the panel's and the daemon's clocks are ahead of this machine's
 	HistoryLines  int           // how many lines "send logs" replays; 0: 150
 
 	Offline    bool          // the server is offline at the beginning, not running

@@ -1,8 +1,6 @@
 package pterotest
 
 import (
-	"time"
-
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
@@ -35,7 +33,7 @@ func (s *Server) ExpireTokens() {
 func (s *Server) DenyTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.denied = time.Now()
+	s.denied = s.now()
 }
 
 // SetPermissions changes the user's permissions, in tokens issued from now on.
@@ -159,7 +157,7 @@ func (s *Server) Delete(announce bool) {
 func (s *Server) Revoke() {
 	s.mu.Lock()
 	s.revoked = true
-	s.denied = time.Now()
+	s.denied = s.now()
 	s.mu.Unlock()
 	switch s.cfg.Dialect {
 	case Pelican:

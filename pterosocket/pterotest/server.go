@@ -73,7 +73,7 @@ func NewServer(cfg Config) *Server {
 		s.state = "offline"
 	}
 	// A daemon refuses tokens from before its start; this one has been up for a while.
-	s.denied = time.Now().Add(-time.Hour)
+	s.denied = s.now().Add(-time.Hour)
 	s.ctx, s.cancel = context.WithCancel(context.Background()) // Close ends it
 	listeners := []net.Listener{nil, nil, nil}
 	if cfg.InMemory {
@@ -159,6 +159,9 @@ func (s *Server) list() []*socket {
 	}
 	return sockets
 }
+
+// now is the time by the clocks of panel and daemon.
+func (s *Server) now() time.Time { return time.Now().Add(s.cfg.ClockOffset) }
 
 // Origin returns the panel's base URL, for pterosocket.Config.Origin.
 func (s *Server) Origin() string { return s.origin }

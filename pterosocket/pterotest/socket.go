@@ -187,7 +187,7 @@ func (k *socket) watchToken() {
 		if c == nil {
 			continue
 		}
-		switch left := c.ExpiresAt.Unix() - time.Now().Unix(); {
+		switch left := c.ExpiresAt.Unix() - k.s.now().Unix(); {
 		case left <= 0 && k.s.cfg.Dialect == Calagopus:
 			k.expire()
 		case left <= 0:

@@ -45,7 +45,7 @@ const userUUID = "11111111-2222-4333-8444-555555555555"
 func (s *Server) sign() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
+	now := s.now()
 	s.issued++
 	sum := md5.Sum([]byte(userUUID + s.uuid)) // see above
 	id := hex.EncodeToString(sum[:])
@@ -111,7 +111,7 @@ func (s *Server) check(c *claims) error {
 	switch {
 	case c == nil:
 		return errNoJWT
-	case c.ExpiresAt == nil || time.Now().Unix() > c.ExpiresAt.Unix() || number <= int64(expired):
+	case c.ExpiresAt == nil || s.now().Unix() > c.ExpiresAt.Unix() || number <= int64(expired):
 		return errExpired
 	case c.IssuedAt == nil || c.IssuedAt.Before(denied):
 		return errDenied
