@@ -50,12 +50,13 @@ func (s *session) read() error {
 
 // handle does what an event asks of the session, and hands it on. An error ends the session.
 func (s *session) handle(ev Event) error {
+	boxed := ev
 	switch ev := ev.(type) {
 	case AuthSuccess:
 		s.onAuthSuccess(ev)
 		return nil
 	case ConsoleOutput:
-		s.recovery.line(ev)
+		s.recovery.line(boxed)
 		return nil
 	case Stats:
 		s.stats.Add(1)

@@ -87,15 +87,17 @@ func (r *recovery) reportGap() {
 	r.emit(Gap{})
 }
 
-// line hands a line on, or holds it back.
-func (r *recovery) line(ev ConsoleOutput) {
+// line hands a ConsoleOutput on, or holds it back. It takes the event as it is in its interface, which need not be made anew.
+func (r *recovery) line(boxed Event) {
+	ev := boxed.(ConsoleOutput)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.holding {
 		if r.late.active() && r.late.take(r, ev) {
 			return
 		}
-		r.handOn(ev)
+		r.seen.Add(ev.Line)
+		r.emit(boxed)
 		return
 	}
 	r.held = append(r.held, replay.Line{Text: ev.Line, At: time.Now()})
