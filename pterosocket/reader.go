@@ -121,6 +121,9 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	s.expires.Store(int64(tok.expires.Sub(s.epoch)))
 	s.authenticated.Store(true)
 	first := !s.isUp
+	if !first {
+		s.renewed = time.Now()
+	}
 	lost := first && s.again || s.lost
 	s.lost = false
 	s.emit(ev)
@@ -162,11 +165,11 @@ func (s *session) onJWTError(message string) error {
 	return nil
 }
 
-// isFresh reports whether the token in use is too new for a warning to be about it: it was about the one before, and overtaken.
-func (s *session) isFresh() bool {
-	tok := s.offered.Load()
-	return tok != nil && s.isAuthenticated() && time.Since(tok.received) < tok.expires.Sub(tok.received)/10
-}
+// overtaken is how long after a renewal a warning is taken to be about the token before.
+const overtaken = 2 * time.Second
+
+// isFresh reports whether the token has just been renewed.
+func (s *session) isFresh() bool { return time.Since(s.renewed) < overtaken }
 
 // refused notes that the daemon takes and tells nothing until it gets a fresh token.
 func (s *session) refused(why string) {

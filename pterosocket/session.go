@@ -54,6 +54,7 @@ type session struct {
 
 	started  bool      // a Start event has been emitted
 	since    time.Time // of the first auth success
+	renewed  time.Time // of the last one after that
 	lost     bool      // the daemon may have answered lines with jwt error since the last auth success
 	isUp     bool
 	isStatus bool

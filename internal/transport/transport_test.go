@@ -63,7 +63,7 @@ func TestReadsWhatIsWritten(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			_, _ = server.Read(nil, 1)
+			_, _ = server.Read(nil, 10)
 		})
 		var buf []byte
 		for _, size := range sizes {
@@ -74,6 +74,13 @@ func TestReadsWhatIsWritten(t *testing.T) {
 				}
 				buf = data
 			}
+		}
+		// The server has finished writing when it reads this and goes.
+		if err := conn.Write(t.Context(), []byte("done")); err != nil {
+			t.Error(err)
+		}
+		if _, err := conn.Read(buf, 10); err == nil {
+			t.Error("one message too many")
 		}
 	}
 }
@@ -170,7 +177,8 @@ func TestPing(t *testing.T) {
 		_, _ = server.Read(nil, 100)
 	})
 	go func() { _, _ = conn.Read(nil, 100) }()
-	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	// Long enough to be written even on a machine that is busy: a ping that ends in the midst of its writing takes the socket along.
+	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := conn.Ping(short); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a ping in vain: %v", err)
