@@ -80,6 +80,7 @@ func (c *client) enqueue(ctx context.Context, packet Packet, before func() error
 		return nil, err
 	}
 	r := newRequest(packet.Event, frame)
+	r.counted = true
 	r.before = func() error { // much may have happened while it waited for its turn
 		if err := c.ignored(packet); err != nil {
 			return err

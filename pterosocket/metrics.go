@@ -13,7 +13,7 @@ type Metrics struct {
 	Reconnects         uint64        // connections after the first that were authenticated
 	Renewals           uint64        // tokens renewed on a live connection
 	CredentialRequests uint64        // tokens asked for
-	CommandsSent       uint64        // frames sent, but for auth
+	CommandsSent       uint64        // frames sent through Commands; those of the library itself do not count
 	FramesSkipped      uint64        // frames that were too long or could not be read
 	FailedAttempts     uint64        // attempts to connect that failed
 	Gaps               uint64        // Gap events

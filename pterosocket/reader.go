@@ -150,15 +150,13 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 // onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the
 // token in use has ended.
 func (s *session) onJWTError(message string) error {
-	if s.awaiting.Load() && strings.HasPrefix(message, "Error Event [") {
+	// Before the first auth success nothing else can be answered. Calagopus answers an auth with "invalid token: ...".
+	isAnswer := !s.isUp || !curable(message) || strings.HasPrefix(message, "Error Event [") || strings.HasPrefix(message, "invalid token")
+	if isAnswer && s.awaiting.Load() {
 		s.answer(&authRefused{message})
 		return nil
 	}
 	if !curable(message) {
-		if s.awaiting.Load() { // Calagopus has one form only
-			s.answer(&authRefused{message})
-			return nil
-		}
 		return &authRefused{message}
 	}
 	s.refused(message)

@@ -166,3 +166,25 @@ func TestNothingIsSentWithoutAGoodToken(t *testing.T) {
 		must(t, c.Power(t.Context(), pterosocket.PowerStart))
 	})
 }
+
+// A daemon that restarts refuses the cached token; the connection is back as soon as a fresh one is there, on every family.
+func TestRefusedCachedToken(t *testing.T) {
+	for _, dialect := range []pterotest.Dialect{pterotest.Pterodactyl, pterotest.Pelican, pterotest.Calagopus} {
+		t.Run(dialect.String(), func(t *testing.T) {
+			virtual(t, pterotest.Config{Dialect: dialect}, func(t *testing.T, srv *pterotest.Server) {
+				c := connect(t, config(srv))
+				time.Sleep(90*time.Second + 300*time.Millisecond)
+				srv.RestartDaemon()
+				retryIn := next[pterosocket.Close](c).RetryIn
+				start := time.Now()
+				next[pterosocket.AuthSuccess](c)
+				if d := time.Since(start) - retryIn; d > 1500*time.Millisecond {
+					t.Errorf("back %v after the attempt", d)
+				}
+				if m := c.Metrics(); m.CredentialRequests != 2 || m.CommandsSent != 0 {
+					t.Errorf("%+v", m)
+				}
+			})
+		})
+	}
+}

@@ -22,6 +22,7 @@ type request struct {
 	event   string
 	frame   []byte
 	before  func() error // called just before it is written, which its error prevents; nil: nothing
+	counted bool         // a message of the user's, not the library's own
 	outcome chan error   // gets one value and is closed; room for one
 
 	mu      sync.Mutex
@@ -241,7 +242,7 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 		r.settle(ErrUncertain)
 		return fmt.Errorf("writing to the daemon: %w", err)
 	}
-	if r.event != wire.Auth {
+	if r.counted {
 		s.count.commandsSent.Add(1)
 	}
 	r.settle(nil)
