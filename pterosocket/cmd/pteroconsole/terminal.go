@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"golang.org/x/term"
 
@@ -35,19 +33,13 @@ func newTerminal(in, out *os.File, server string) (t *terminal, restore func(), 
 		io.Reader
 		io.Writer
 	}{in, out}, server)
-	resize := make(chan os.Signal, 1)
-	signal.Notify(resize, syscall.SIGWINCH)
-	go func() {
-		for range resize {
-			if width, height, err := term.GetSize(int(out.Fd())); err == nil && width > 0 {
-				_ = t.SetSize(width, height)
-			}
+	stopResizing := watchSize(func() {
+		if width, height, err := term.GetSize(int(out.Fd())); err == nil && width > 0 {
+			_ = t.SetSize(width, height)
 		}
-	}()
-	resize <- syscall.SIGWINCH
+	})
 	return t, func() {
-		signal.Stop(resize)
-		close(resize)
+		stopResizing()
 		_ = term.Restore(fd, old)
 		_, _ = io.WriteString(out, title("")+"\r\n")
 	}, nil
