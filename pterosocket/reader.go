@@ -126,19 +126,22 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	}
 	lost := first && s.again || s.lost
 	s.lost = false
-	s.emit(ev)
+	// Lines are held back before anybody can send, so that no answer is taken for an old line; and sending is possible before the
+	// consumer hears of it.
 	switch {
-	case lost && s.cfg.NoResume:
-		s.recovery.gap()
-	case lost:
+	case lost && !s.cfg.NoResume:
 		s.recovery.begin(s, false)
 	case first && s.cfg.History:
 		s.recovery.begin(s, true)
 	}
+	s.auth(s, ev.Permissions, known)
+	s.emit(ev)
+	if lost && s.cfg.NoResume {
+		s.recovery.gap()
+	}
 	if lost && !first { // a status may be among what was lost
 		s.requestStats()
 	}
-	s.auth(s, ev.Permissions, known)
 	s.answer(nil)
 	if first {
 		s.isUp = true

@@ -57,6 +57,7 @@ func whileAway(t *testing.T, srv *pterotest.Server, c *client, f func()) {
 	f()
 	srv.SetDown(false)
 	must(t, c.Ready(t.Context()))
+	synctest.Wait() // a daemon subscribes a client just after it has said auth success
 }
 
 func TestResume(t *testing.T) {

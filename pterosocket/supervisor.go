@@ -43,6 +43,8 @@ func (c *client) supervise() {
 func (c *client) run() (connected bool, _ error) {
 	log := c.cfg.Logger
 	delays := backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max}
+	// The first connection is waited for: several attempts should have room in ConnectTimeout.
+	firstDelays := backoff.Backoff{Min: c.cfg.Backoff.Min, Max: max(c.cfg.Backoff.Min, min(c.cfg.Backoff.Max, c.cfg.ConnectTimeout/6))}
 	connecting, cancel := context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
 	defer cancel()
 	var failure error // the last one that says more than that time is up
@@ -77,7 +79,10 @@ func (c *client) run() (connected bool, _ error) {
 			failure = err
 		}
 
-		delay := delays.Next()
+		delay := firstDelays.Next()
+		if connected {
+			delay = delays.Next()
+		}
 		switch judge(err) {
 		case stop:
 			return connected, err

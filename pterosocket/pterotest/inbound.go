@@ -90,13 +90,13 @@ func (k *socket) authenticate(text string) error {
 	if err := k.sendNow(wire.AuthSuccess, args...); err != nil {
 		return nil
 	}
-	k.s.announce()
 	if !first { // a renewal: nothing else is sent again
 		return nil
 	}
 	k.mu.Lock()
 	k.subscribed = true
 	k.mu.Unlock()
+	k.s.announce()
 	stats := k.s.currentStats()
 	if err := k.send(wire.Status, stats.State); err != nil {
 		return nil
@@ -120,6 +120,12 @@ func (k *socket) replay() error {
 		}
 	}
 	return nil
+}
+
+func (k *socket) isSubscribed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.subscribed
 }
 
 func (k *socket) isOverdue() bool {

@@ -42,13 +42,13 @@ func (s *Server) Connections() int {
 	return len(s.sockets)
 }
 
-// Authenticated returns how many open websockets have been authenticated.
+// Authenticated returns how many open websockets have been authenticated, and get the server's events by now.
 func (s *Server) Authenticated() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
 	for k := range s.sockets {
-		if k.token() != nil {
+		if k.isSubscribed() {
 			n++
 		}
 	}
