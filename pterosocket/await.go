@@ -103,6 +103,12 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	select {
 	case err := <-w.done:
 		return err
+	case <-c.c.done:
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-w.done: // in the same moment
+		return err
 	case <-c.c.done: // not ErrClosed: it has been sent
 		return fmt.Errorf("waiting for the server to be %s after %s: %w", w.target, action, errInterrupted)
 	case <-ctx.Done():

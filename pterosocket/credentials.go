@@ -121,6 +121,21 @@ func (t *tokens) fetch(ctx context.Context) (*token, error) {
 	return tok, nil
 }
 
+// blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.
+func (t *tokens) blocked() time.Duration {
+	now := time.Now()
+	if t.cached != nil && now.Before(t.cached.renewAt) {
+		return 0
+	}
+	until := t.notBefore
+	if n := len(t.asked); n >= budget {
+		if free := t.asked[n-budget].Add(budgetWindow); free.After(until) {
+			until = free
+		}
+	}
+	return max(0, until.Sub(now))
+}
+
 // wait waits for the budget and the last Retry-After.
 func (t *tokens) wait(ctx context.Context) error {
 	now := time.Now()

@@ -114,12 +114,11 @@ func outcome(arg string) (ok, known bool) {
 }
 
 func permissions(names []string) []Permission {
-	if len(names) == 0 {
-		return nil
-	}
-	out := make([]Permission, len(names))
-	for i, name := range names {
-		out[i] = Permission(name)
+	var out []Permission
+	for _, name := range names {
+		if name != "" && name != "null" { // what some events have in place of no argument
+			out = append(out, Permission(name))
+		}
 	}
 	return out
 }

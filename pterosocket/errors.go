@@ -12,8 +12,8 @@ import (
 var (
 	// ErrNotSent: nothing was sent; it is safe to try again.
 	ErrNotSent = errors.New("not sent")
-	// ErrUncertain: the connection died in the middle of writing, so the daemon may or may not have got it.
-	ErrUncertain = errors.New("the connection was lost while sending; the daemon may or may not have got it")
+	// ErrUncertain: the connection died, or the call's context ended, in the middle of writing, so the daemon may or may not get it.
+	ErrUncertain = errors.New("interrupted while sending; the daemon may or may not have got it")
 
 	// ErrNotConnected: there is no authenticated connection at the moment. Wait with Commands.Ready.
 	ErrNotConnected = fmt.Errorf("%w: not connected; wait with Ready", ErrNotSent)

@@ -22,6 +22,7 @@ type recall struct {
 	result chan recalled // gets one value; room for one
 	sureAt time.Time     // when the last line seen before came again
 	err    error         // why it ended early
+	over   bool          // nobody waits for it any more
 }
 
 type recalled struct {
@@ -61,7 +62,7 @@ func (r *recovery) ready() bool {
 func (r *recovery) startRecall(h *recall) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holding {
+	if r.holding || h.over {
 		return errBusy
 	}
 	r.hold()
@@ -73,6 +74,7 @@ func (r *recovery) startRecall(h *recall) error {
 func (r *recovery) cutRecall(h *recall, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	h.over = true
 	if r.recall == h {
 		h.err = err
 		r.release()
@@ -111,7 +113,7 @@ func (h *recall) release(r *recovery) {
 	if !continuous && len(seen) > 0 {
 		// It was cut short, or comes later: what was seen before is replayed all the same.
 		fresh = replay.Unknown(seen, held)
-		r.late.watch(seen, fresh)
+		r.late.watch(seen, fresh, recallFirst)
 	}
 	isFresh := make(map[uint64]int, len(fresh))
 	for _, l := range fresh {

@@ -6,78 +6,75 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/replay"
 )
 
-// A lateReplay recognises a replay that comes after it has been given up, when its gap has been reported and live lines go through
-// again: lines that were handed on before must not be handed on twice.
+// A lateReplay recognises a replay that comes after it has been given up, when live lines go through again: lines that were handed
+// on before should not be handed on twice.
 //
-// It is a replay when a line that was seen before the loss comes again, and the one that was seen behind it comes next. Until that
-// is certain the first of them is held back, for quietAfter at most.
+// It is a replay when a line that was seen before comes again, and the one that was seen behind it comes next; until that is certain
+// the first of them is held back, for quietAfter at most. From there on only what repeats the seen lines in their very order is
+// left out; behind the last of them, what was handed on since is left out, each line once, and the rest is what was missed. The
+// first line that does not fit ends it: in doubt a line is delivered.
 type lateReplay struct {
-	until   time.Time
-	before  []uint64        // seen before the loss, in order
-	known   map[uint64]bool // handed on, before or since
-	next    int             // the position in before of the line that would come next; 0: no line has come
-	running bool            // it is certain
-	held    *ConsoleOutput
-	heldAt  time.Time
+	until  time.Time
+	before []uint64       // seen before, in order
+	since  map[uint64]int // handed on since
+	next   int            // the position in before of the line that should come next; 0: no line has come
+	sure   bool
+	held   *ConsoleOutput
+	at     time.Time // of the last line
 }
 
 func (l *lateReplay) active() bool { return !l.until.IsZero() }
 
-// watch begins to look for the replay.
-func (l *lateReplay) watch(before []uint64, since []replay.Line) {
-	if len(before) == 0 {
-		return
-	}
-	*l = lateReplay{until: time.Now().Add(lateFor), before: before, known: make(map[uint64]bool, len(before)+len(since))}
-	for _, key := range before {
-		l.known[key] = true
-	}
+// watch begins to look for the replay, for this long.
+func (l *lateReplay) watch(before []uint64, since []replay.Line, d time.Duration) {
+	*l = lateReplay{until: time.Now().Add(d), before: before, since: make(map[uint64]int)}
 	for _, line := range since {
-		l.known[replay.Key(line.Text)] = true
+		l.since[replay.Key(line.Text)]++
 	}
 }
 
 // take looks at a line. It reports whether it has dealt with it.
 func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 	now := time.Now()
-	if now.After(l.until) || l.running && now.Sub(l.heldAt) > quietUnsure {
+	if now.After(l.until) || l.sure && now.Sub(l.at) > quietUnsure {
 		l.flush(r)
 		*l = lateReplay{}
 		return false
 	}
-	key := replay.Key(ev.Line)
 	if ev.Line == "" || replay.OfDaemon(ev.Line) {
 		return false
 	}
+	key := replay.Key(ev.Line)
+	l.at = now
 	switch {
-	case l.running:
-		l.heldAt = now
-		if l.known[key] {
+	case l.sure && l.next < len(l.before):
+		if key == l.before[l.next] {
+			l.next++
 			return true
 		}
-		// Missed, or live: either way it has not been handed on.
-		l.known[key] = true
+		*l = lateReplay{} // something else
+		return false
+	case l.sure:
+		if l.since[key] > 0 {
+			l.since[key]--
+			return true
+		}
 		r.handOn(ConsoleOutput{Line: ev.Line, Replayed: true})
 		return true
 	case l.held != nil && l.next < len(l.before) && key == l.before[l.next]:
-		l.running, l.held, l.heldAt = true, nil, now
+		l.sure, l.held = true, nil
+		l.next++
 		return true
 	}
 	l.flush(r)
 	for i, k := range l.before {
-		if k != key {
-			continue
-		}
-		l.next, l.held, l.heldAt = i+1, &ev, now
-		l.running = i == len(l.before)-1 && len(l.before) == 1
-		if l.running {
-			l.held = nil
+		if k == key && i+1 < len(l.before) {
+			l.next, l.held = i+1, &ev
+			r.timer.Reset(quietAfter)
 			return true
 		}
-		r.timer.Reset(quietAfter)
-		return true
 	}
-	l.known[key] = true
+	l.since[key]++
 	return false
 }
 
@@ -86,7 +83,7 @@ func (l *lateReplay) check(r *recovery) {
 	if l.held == nil {
 		return
 	}
-	if wait := time.Until(l.heldAt.Add(quietAfter)); wait > 0 {
+	if wait := time.Until(l.at.Add(quietAfter)); wait > 0 {
 		r.timer.Reset(wait)
 		return
 	}
@@ -97,6 +94,7 @@ func (l *lateReplay) flush(r *recovery) {
 	if l.held != nil {
 		ev := *l.held
 		l.held = nil
+		l.since[replay.Key(ev.Line)]++
 		r.handOn(ev)
 	}
 }

@@ -170,6 +170,7 @@ func (o *outbox) deliver() {
 			return
 		}
 		o.inHand = ev
+		stop := o.stop
 		o.mu.Unlock()
 		var sent, recalled bool
 		select {
@@ -177,7 +178,7 @@ func (o *outbox) deliver() {
 			sent = true
 		case <-o.recall:
 			recalled = true
-		case <-o.stop:
+		case <-stop:
 		}
 		o.mu.Lock()
 		o.inHand = nil
@@ -242,15 +243,19 @@ func (o *outbox) drain(ctx context.Context, last Close) bool {
 	return false
 }
 
-// clear forgets what has been pushed so far. It is for the time before anybody has the channel.
+// clear forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being pushed.
 func (o *outbox) clear() {
 	o.mu.Lock()
+	o.stopped = true
+	close(o.stop)
+	o.mu.Unlock()
+	o.done.Wait()
+	o.mu.Lock()
 	defer o.mu.Unlock()
-	if !o.delivering { // it is only with a full channel, which the few events of a failed connect do not fill
-		o.takeBack()
-		o.queue = eventQueue{}
-	}
+	o.takeBack()
+	o.queue = eventQueue{}
 	clear(o.jwtErrors)
+	o.stop, o.stopped = make(chan struct{}), false
 }
 
 // droppedCount returns how many events were given up so far.

@@ -19,7 +19,7 @@ const (
 	maxHeld      = 20_000
 	maxHeldBytes = 8 << 20
 	// lateFor is how long after a replay has been given up it is still recognised.
-	lateFor = 15 * time.Second
+	lateFor = 10 * time.Second
 )
 
 // A recovery stands between the reader and the consumer. After a reconnect it asks for the daemon's history, holds live lines
@@ -187,8 +187,8 @@ func (r *recovery) release() {
 		}
 		r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed})
 	}
-	if asked && !continuous && !r.offline && !r.sure {
-		r.late.watch(before, lines)
+	if asked && len(lines) == 0 && !continuous && !r.offline { // the replay has not come, and may still come
+		r.late.watch(before, nil, lateFor)
 	}
 }
 

@@ -142,6 +142,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 		if denied(why) {
 			delay = max(delay, secondRule)
 		}
+		err, delay = s.clean(err), max(delay, s.tokens.blocked())
 		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.token.expires))
 		s.emit(Error{Err: fmt.Errorf("renewing the token: %w", err)})
 		if err := sleep(ctx, delay); err != nil {

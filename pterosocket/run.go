@@ -59,32 +59,41 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 		silence.Stop()
 	}
 	var lines []string
+	// take takes what has come, and reports whether the answer is complete.
+	take := func() (bool, error) {
+		fresh, err := a.take()
+		for _, line := range fresh {
+			lines = append(lines, line)
+			if opts.Until != nil && opts.Until(line) || opts.MaxLines > 0 && len(lines) >= opts.MaxLines {
+				return true, nil
+			}
+			if len(lines) >= maxRunLines && opts.MaxLines == 0 {
+				return true, errTooManyLines
+			}
+		}
+		return err != nil, err
+	}
 	for {
+		var end error // what the wait ends with, unless what has come in the same moment completes the answer
 		select {
 		case <-a.came:
-			fresh, err := a.take()
-			for _, line := range fresh {
-				lines = append(lines, line)
-				if opts.Until != nil && opts.Until(line) || opts.MaxLines > 0 && len(lines) >= opts.MaxLines {
-					return lines, nil
-				}
-				if len(lines) >= maxRunLines && opts.MaxLines == 0 {
-					return lines, errTooManyLines
-				}
-			}
-			if err != nil {
+			if complete, err := take(); complete {
 				return lines, err
 			}
 			if idle > 0 {
 				silence.Reset(idle)
 			}
+			continue
 		case <-silence.C:
-			return lines, nil
 		case <-ctx.Done():
-			return lines, context.Cause(ctx)
+			end = context.Cause(ctx)
 		case <-c.c.done:
-			return lines, errInterrupted // not ErrClosed: the command has been sent
+			end = errInterrupted // not ErrClosed: the command has been sent
 		}
+		if complete, err := take(); complete {
+			return lines, err
+		}
+		return lines, end
 	}
 }
 

@@ -18,6 +18,8 @@ const (
 	authTimeout = 10 * time.Second
 	// statusGrace is how long the first status may take after auth success before the connection counts as up without one.
 	statusGrace = time.Second
+	// statsOverdue is how long a server that is not offline may be without stats before they are asked for.
+	statsOverdue = 5 * time.Second
 )
 
 // A session is one websocket connection from its handshake to its end: an errgroup of a reader, a writer, a renewer and a
@@ -116,7 +118,7 @@ func openSession(soft, hard context.Context, conn Conn, sc sessionConfig) *sessi
 
 // wait returns why the session ended, when all of its goroutines have.
 func (s *session) wait() error {
-	err := s.group.Wait()
+	err := s.clean(s.group.Wait())
 	s.end(nil)
 	s.authenticated.Store(false)
 	s.recovery.end()
@@ -128,6 +130,15 @@ func (s *session) down() {
 	s.ended.Store(true)
 	s.authenticated.Store(false)
 	s.deauth(s)
+}
+
+// clean removes the session's secrets from an error of a peer or a library that quotes them.
+func (s *session) clean(err error) error {
+	secrets := []string{s.tokens.secret, s.token.Token}
+	if tok := s.offered.Load(); tok != nil {
+		secrets = append(secrets, tok.Token)
+	}
+	return redact(err, secrets...)
 }
 
 // abort ends the session at once, and returns why it should have been up by now but is not.
@@ -153,15 +164,18 @@ func (s *session) isAuthenticated() bool {
 }
 
 // requestStats asks for the state, which a daemon does not tell again by itself.
-func (s *session) requestStats() {
-	s.queue.add(newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, "")))
+func (s *session) requestStats() *request {
+	r := newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, ""))
+	s.queue.add(r)
+	return r
 }
 
 // ping finds out that the daemon or the network has gone without a word. Every PingInterval it pings; when neither the pong nor
 // any frame comes within min(PingInterval, 10 s), the session ends.
 func (s *session) ping(ctx context.Context) error {
 	interval := s.cfg.PingInterval
-	stats := s.stats.Load()
+	stats, statsAt := s.stats.Load(), time.Now()
+	var asked *request // for stats
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
@@ -171,20 +185,22 @@ func (s *session) ping(ctx context.Context) error {
 			return nil
 		}
 		// A server that is not offline sends stats each second, unless both frames were lost that told that it is.
-		if now := s.stats.Load(); now == stats && s.isAuthenticated() && !s.offline() {
-			s.requestStats()
-		} else {
-			stats = now
+		if now := s.stats.Load(); now != stats {
+			stats, statsAt = now, time.Now()
+		} else if time.Since(statsAt) > statsOverdue && s.isAuthenticated() && !s.offline() && (asked == nil || !asked.pending()) {
+			asked, statsAt = s.requestStats(), time.Now()
 		}
 		frames, start := s.frames.Load(), time.Now()
 		pong, cancel := context.WithTimeout(ctx, min(interval, 10*time.Second))
 		err := s.conn.Ping(pong)
+		timedOut := pong.Err() != nil
 		cancel()
 		switch {
 		case err == nil:
 			s.count.pingRTT.Store(int64(time.Since(start)))
 		case ctx.Err() != nil:
 			return nil
+		case !timedOut: // the connection is ending, and the reader tells how
 		case s.frames.Load() == frames:
 			return errNoPong
 		}

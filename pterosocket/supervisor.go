@@ -24,6 +24,7 @@ func (c *client) supervise() {
 	defer close(c.done)
 	defer c.cutShort(nil)
 	connected, err := c.run()
+	c.closing(nil) // nothing is sent any more
 	c.disconnected()
 	if !connected {
 		c.out.clear()
@@ -97,7 +98,7 @@ func (c *client) run() (connected bool, _ error) {
 		if failures > 0 && failures%askAnew == 0 {
 			c.tokens.forget()
 		}
-		delay = max(delay, retryAfterOf(err))
+		delay = max(delay, retryAfterOf(err), c.tokens.blocked())
 		switch {
 		case stood:
 			code, reason := closeCode(err)

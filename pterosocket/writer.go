@@ -180,7 +180,7 @@ func (s *session) write(ctx context.Context) error {
 	defer func() {
 		s.down() // first, so that whoever fails below and waits with Ready waits for the next connection
 		err := ErrNotConnected
-		if context.Cause(ctx) == errClosing { // the value itself
+		if context.Cause(ctx) == errClosing || s.hard.Err() != nil { // the value itself
 			err = ErrClosed
 		}
 		s.queue.fail(err, err)

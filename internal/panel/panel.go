@@ -119,7 +119,7 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 	case len(body) > maxBody:
 		e.Detail = "the answer is longer than 1 MiB"
 	case resp.StatusCode/100 == 3 && location != "":
-		e.Detail = "it redirects to " + c.clean(location) + ", which would hand the API key to another host"
+		e.Detail = "it redirects to " + c.clean(location) + ", where the API key is not sent; if that is the panel, make it the Origin"
 	case json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0:
 		e.Code, e.Detail = c.clean(answer.Errors[0].Code), c.clean(answer.Errors[0].Detail)
 	case answer.Error != "":
@@ -167,8 +167,18 @@ func (c *Client) hideKey(err error) error {
 	if c.APIKey == "" || !strings.Contains(err.Error(), c.APIKey) {
 		return err
 	}
-	return errors.New(c.clean(err.Error()))
+	return &cleanError{c.clean(err.Error()), err}
 }
+
+// cleanError is an error whose own text held the key. It cannot be unwrapped, only asked.
+type cleanError struct {
+	text string
+	err  error
+}
+
+func (e *cleanError) Error() string        { return e.text }
+func (e *cleanError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *cleanError) As(target any) bool   { return errors.As(e.err, target) }
 
 // retryAfter reads the header in both of its forms, seconds and date; 0 when there is none.
 func retryAfter(header string) time.Duration {

@@ -91,6 +91,7 @@ func (k *socket) authenticate(text string) error {
 		return nil
 	}
 	if !first { // a renewal: nothing else is sent again
+		k.s.announce()
 		return nil
 	}
 	k.mu.Lock()

@@ -30,24 +30,26 @@ func (s *Server) SetStats(stats Stats) {
 // currentStats returns the stats of this moment: what was set, or the recorded game's.
 func (s *Server) currentStats() Stats {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	set, state, uptime := s.stats, s.state, time.Since(s.started)
+	s.mu.Unlock()
 	stats := Stats{MemoryLimitBytes: 1181116006}
-	if s.stats != nil {
-		stats = *s.stats
-	} else if s.state != "offline" && s.cfg.Stats != nil {
-		uptime := time.Since(s.started)
-		stats = s.cfg.Stats(s.state, uptime)
+	switch {
+	case set != nil:
+		stats = *set
+	case state == "offline":
+	case s.cfg.Stats != nil:
+		stats = s.cfg.Stats(state, uptime)
 		stats.Uptime = uptime
-	} else if s.state != "offline" {
-		stats.Uptime = time.Since(s.started)
-		seconds := uint64(stats.Uptime.Seconds())
+	default:
+		seconds := uint64(uptime.Seconds())
+		stats.Uptime = uptime
 		stats.MemoryBytes = 512<<20 + 4096*seconds
 		stats.CPUAbsolute = 12.345
 		stats.RxBytes, stats.TxBytes = 1000*seconds, 2000*seconds
 		stats.DiskReadBytes, stats.DiskWriteBytes = 4096*seconds, 8192*seconds
 	}
 	if stats.State == "" {
-		stats.State = s.state
+		stats.State = state
 	}
 	stats.pelican = s.cfg.Dialect == Pelican
 	return stats

@@ -149,10 +149,14 @@ func eventJSON(now time.Time, ev pterosocket.Event) ([]byte, error) {
 // readLines sends the lines of r as commands until r or quit ends. The end of r is not the end of the program.
 func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, commands *pterosocket.Commands, v view) {
 	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
 	for lines.Scan() && quit.Err() == nil {
 		if err := execute(quit, cancel, lines.Text(), commands, v); err != nil {
 			v.note(err.Error())
 		}
+	}
+	if err := lines.Err(); err != nil && quit.Err() == nil {
+		v.note("no more commands are read from standard input: " + err.Error())
 	}
 }
 
