@@ -105,7 +105,7 @@ func (h *half) setDeadline(d *deadline, t time.Time) {
 			d.timer.Stop()
 			d.timer = nil
 		}
-		if d.at = t; !t.IsZero() {
+		if d.at = t; time.Until(t) > 0 { // one in the past, with which a pending read is aborted, has come already
 			d.timer = time.AfterFunc(time.Until(t), func() { h.change(func() {}) })
 		}
 	})
