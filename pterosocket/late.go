@@ -19,6 +19,7 @@ type lateReplay struct {
 	since  map[uint64]int // handed on since
 	next   int            // the position in before of the line that should come next; 0: no line has come
 	sure   bool
+	show   bool // hand the repeated lines on all the same, as replayed ones: no gap was reported that would allow to leave them out
 	held   *ConsoleOutput
 	at     time.Time // of the last line
 }
@@ -26,8 +27,8 @@ type lateReplay struct {
 func (l *lateReplay) active() bool { return !l.until.IsZero() }
 
 // watch begins to look for the replay, for this long.
-func (l *lateReplay) watch(before []uint64, since []replay.Line, d time.Duration) {
-	*l = lateReplay{until: time.Now().Add(d), before: before, since: make(map[uint64]int)}
+func (l *lateReplay) watch(before []uint64, since []replay.Line, d time.Duration, show bool) {
+	*l = lateReplay{until: time.Now().Add(d), before: before, since: make(map[uint64]int), show: show}
 	for _, line := range since {
 		l.since[replay.Key(line.Text)]++
 	}
@@ -50,6 +51,7 @@ func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 	case l.sure && l.next < len(l.before):
 		if key == l.before[l.next] {
 			l.next++
+			l.repeated(r, ev)
 			return true
 		}
 		*l = lateReplay{} // something else
@@ -57,11 +59,14 @@ func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 	case l.sure:
 		if l.since[key] > 0 {
 			l.since[key]--
+			l.repeated(r, ev)
 			return true
 		}
 		r.handOn(ConsoleOutput{Line: ev.Line, Replayed: true})
 		return true
 	case l.held != nil && l.next < len(l.before) && key == l.before[l.next]:
+		l.repeated(r, *l.held)
+		l.repeated(r, ev)
 		l.sure, l.held = true, nil
 		l.next++
 		return true
@@ -76,6 +81,13 @@ func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 	}
 	l.since[key]++
 	return false
+}
+
+// repeated deals with a line that has been handed on before.
+func (l *lateReplay) repeated(r *recovery, ev ConsoleOutput) {
+	if l.show {
+		r.emit(ConsoleOutput{Line: ev.Line, Replayed: true})
+	}
 }
 
 // check is the timer's: a line that nothing has followed was a live one.

@@ -188,7 +188,7 @@ func (r *recovery) release() {
 		r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed})
 	}
 	if asked && len(lines) == 0 && !continuous && !r.offline { // the replay has not come, and may still come
-		r.late.watch(before, nil, lateFor)
+		r.late.watch(before, nil, lateFor, false)
 	}
 }
 
