@@ -1,15 +1,13 @@
 package pterosocket
 
 import (
-	"bufio"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pterosocket/pterosocket-go/internal/recorded"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
@@ -26,35 +24,17 @@ func decodeText(t *testing.T, text string) Event {
 
 // Every frame that the daemons sent has a type of its own, its values, and the right name.
 func TestRecordedFramesAreTyped(t *testing.T) {
-	files, err := filepath.Glob("../testdata/*/*.jsonl")
-	if err != nil || len(files) < 40 {
-		t.Fatalf("%d recordings, %v", len(files), err)
-	}
 	seen := make(map[string]int)
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var entry struct{ Dir, Frame string }
-			if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-				t.Fatal(err)
-			}
-			if entry.Dir != "in" || entry.Frame == "" {
-				continue
-			}
+	for name, frames := range recorded.Frames(t, "*/*.jsonl") {
+		for _, text := range frames {
 			var plain struct {
 				Event string
 				Args  []string
 			}
-			if err := json.Unmarshal([]byte(entry.Frame), &plain); err != nil {
+			if err := json.Unmarshal([]byte(text), &plain); err != nil {
 				t.Fatal(err)
 			}
-			ev := decodeText(t, entry.Frame)
+			ev := decodeText(t, text)
 			seen[ev.Name()]++
 			if ev.Name() != underscored(plain.Event) {
 				t.Errorf("%s: %q is named %q", name, plain.Event, ev.Name())
@@ -87,8 +67,8 @@ func TestRecordedFramesAreTyped(t *testing.T) {
 				check(t, name, ev.Event, arg)
 			case Stats:
 				var want, got map[string]any
-				text, _ := json.Marshal(ev)
-				if json.Unmarshal([]byte(arg), &want) != nil || json.Unmarshal(text, &got) != nil {
+				ours, _ := json.Marshal(ev)
+				if json.Unmarshal([]byte(arg), &want) != nil || json.Unmarshal(ours, &got) != nil {
 					t.Errorf("%s: %s", name, arg)
 				}
 				if diff := cmp.Diff(want, got); diff != "" {

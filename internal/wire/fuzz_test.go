@@ -1,16 +1,15 @@
 package wire
 
 import (
-	"bufio"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pterosocket/pterosocket-go/internal/recorded"
 )
 
 // oracle decodes a frame with nothing but encoding/json.
@@ -59,7 +58,7 @@ func checkFrame(t *testing.T, data []byte) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, frame := range recorded(f) {
+	for _, frame := range everyFrame(f) {
 		f.Add([]byte(frame))
 	}
 	for _, s := range []string{
@@ -78,7 +77,7 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzDecodeStats(f *testing.F) {
 	var d Decoder
-	for _, frame := range recorded(f) {
+	for _, frame := range everyFrame(f) {
 		if fr, err := d.Decode([]byte(frame)); err == nil && fr.Event == Stats {
 			f.Add(fr.Arg(0))
 		}
@@ -130,34 +129,11 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// recorded returns every frame from a daemon in testdata.
-func recorded(tb testing.TB) []string {
+// everyFrame returns every frame of a daemon in testdata.
+func everyFrame(tb testing.TB) (all []string) {
 	tb.Helper()
-	files, err := filepath.Glob("../../testdata/*/*.jsonl")
-	if err != nil || len(files) == 0 {
-		tb.Fatalf("no recorded frames: %v", err)
+	for _, frames := range recorded.Frames(tb, "*/*.jsonl") {
+		all = append(all, frames...)
 	}
-	var frames []string
-	for _, name := range files {
-		file, err := os.Open(name)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer file.Close()
-		lines := bufio.NewScanner(file)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			var entry struct{ Dir, Frame string }
-			if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-				tb.Fatalf("%s: %v", name, err)
-			}
-			if entry.Dir == "in" && entry.Frame != "" { // very long ones were left out of the recordings
-				frames = append(frames, entry.Frame)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			tb.Fatalf("%s: %v", name, err)
-		}
-	}
-	return frames
+	return all
 }

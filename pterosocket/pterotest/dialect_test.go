@@ -1,7 +1,6 @@
 package pterotest_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pterosocket/pterosocket-go/internal/recorded"
 	"github.com/pterosocket/pterosocket-go/internal/transport"
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
@@ -85,25 +85,9 @@ func (p *peer) read(until func(frame string) bool) []string {
 }
 
 // recording returns the incoming frames of a recorded case.
-func recording(t *testing.T, name string) (frames []string) {
+func recording(t *testing.T, name string) []string {
 	t.Helper()
-	file, err := os.Open("../../testdata/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var entry struct{ Dir, Frame string }
-		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-			t.Fatal(err)
-		}
-		if entry.Dir == "in" {
-			frames = append(frames, entry.Frame)
-		}
-	}
-	return frames
+	return recorded.Frames(t, name)[name]
 }
 
 var (
@@ -184,8 +168,8 @@ func TestFramesEqualTheRecordedOnes(t *testing.T) {
 				p.send("auth", token)
 				refused := p.read(has("Error Event"))
 				for _, f := range []string{alike(bare[len(bare)-1]), alike(refused[len(refused)-1])} {
-					recorded := append(recording(t, dir+"/10-expiry.jsonl"), recording(t, dir+"/06-jwt-errors.jsonl")...)
-					if !slices.ContainsFunc(recorded, func(r string) bool { return alike(r) == f }) {
+					known := append(recording(t, dir+"/10-expiry.jsonl"), recording(t, dir+"/06-jwt-errors.jsonl")...)
+					if !slices.ContainsFunc(known, func(r string) bool { return alike(r) == f }) {
 						t.Errorf("never recorded: %s", f)
 					}
 				}
@@ -212,9 +196,9 @@ func TestConsoleIsAlteredAsRecorded(t *testing.T) {
 		live := p.read(isTab)
 		p.send("send logs", "")
 		replayed := p.read(isTab)
-		recorded := recording(t, "ptero/04-console.jsonl")
+		known := recording(t, "ptero/04-console.jsonl")
 		for _, f := range append(live, replayed...) {
-			if !strings.Contains(f, "stats") && !slices.Contains(recorded, f) {
+			if !strings.Contains(f, "stats") && !slices.Contains(known, f) {
 				t.Errorf("never recorded: %q", f)
 			}
 		}
