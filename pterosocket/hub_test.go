@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
@@ -23,6 +24,7 @@ func TestHub(t *testing.T) {
 				t.Fatalf("line %s in the place of %d", ev.Line, i)
 			}
 		}
+		synctest.Wait() // the last one has been offered to everybody
 		if got := stalled.Dropped(); got != n-512 {
 			t.Errorf("a stalled listener lost %d of %d", got, n)
 		}
