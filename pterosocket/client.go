@@ -23,6 +23,8 @@ type client struct {
 
 	running chan struct{} // held by the Run or History that is at work; room for one
 
+	notFound bool // the last daemon asked did not know the server; the supervisor's
+
 	first chan error    // the outcome of the first connect; room for one
 	done  chan struct{} // closed when every goroutine has ended
 	err   error         // why it ended; set before done is closed

@@ -229,3 +229,16 @@ func TestLivenessBound(t *testing.T) {
 		})
 	}
 }
+
+// A server that moves while a client comes back: the token of a moment ago leads to a node that does not know it any more.
+func TestMovesWhileComingBack(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		srv.Drop()
+		srv.Transfer()
+		next[pterosocket.Close](c)
+		must(t, c.Ready(t.Context()))
+		must(t, c.WriteCommand(t.Context(), "found"))
+		c.line("found")
+	})
+}

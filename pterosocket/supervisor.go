@@ -140,12 +140,14 @@ func (c *client) open(ctx context.Context, again bool) (*session, error) {
 	}
 	conn, err := c.dial(ctx, tok)
 	if err != nil {
-		if errors.Is(err, ErrServerNotFound) && time.Since(tok.received) > dialTimeout {
-			// The panel may know better than a URL of some minutes ago.
+		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
+		if errors.Is(err, ErrServerNotFound) && !c.notFound && (again || time.Since(tok.received) > dialTimeout) {
+			c.notFound = true
 			return nil, fmt.Errorf("%w: %w", errTransferred, errors.New(err.Error()))
 		}
 		return nil, err
 	}
+	c.notFound = false
 	reconnects := 0
 	if again {
 		reconnects = int(c.count.reconnects.Load()) + 1
