@@ -96,7 +96,11 @@ func (s storm) run(t *testing.T) {
 		must(t, err)
 		commands[i], witnesses[i] = c, new(witness)
 		slow := i == clients-1
-		readers.Go(func() { witnesses[i].watch(t, events, slow) })
+		pause := time.Duration(0)
+		if slow {
+			pause = min(3*time.Minute, s.length/60)
+		}
+		readers.Go(func() { witnesses[i].watch(t, events, pause) })
 	}
 
 	// The game prints numbered lines, at a pace that a replay covers for as long as a reconnect takes.
@@ -202,7 +206,7 @@ func (s storm) fault(r *rand.Rand, srv *pterotest.Server) string {
 }
 
 // watch checks that the lines are the printed ones, in order, but where a Gap or a Lagged stands.
-func (w *witness) watch(t *testing.T, events <-chan pterosocket.Event, slow bool) {
+func (w *witness) watch(t *testing.T, events <-chan pterosocket.Event, pause time.Duration) {
 	next, reported, lagged := -1, false, 0
 	seen := make(map[int]bool)
 	last := time.Now()
@@ -249,8 +253,8 @@ func (w *witness) watch(t *testing.T, events <-chan pterosocket.Event, slow bool
 			}
 			seen[n] = true
 			w.delivered++
-			if slow && n%50 == 0 {
-				time.Sleep(3 * time.Minute)
+			if n%50 == 0 {
+				time.Sleep(pause)
 			}
 		}
 	}

@@ -130,13 +130,17 @@ func (k *socket) push(event string, args ...string) bool {
 	return true
 }
 
-// late reports whether the client is too late with reading for an event: by 10 ms for what is printed, by a full queue for the
-// rest. k.mu is held.
+// late reports whether the client is too late with reading for an event, with a full queue: by 10 ms for what is printed, by hardly
+// anything for the rest. k.mu is held.
 func (k *socket) late(event string) bool {
 	if k.writing.IsZero() || len(k.queue) < sinkQueue {
 		return false
 	}
-	return event != wire.ConsoleOutput && event != wire.InstallOutput || time.Since(k.writing) > slowReader
+	patience := time.Millisecond
+	if event == wire.ConsoleOutput || event == wire.InstallOutput {
+		patience = slowReader
+	}
+	return time.Since(k.writing) > patience
 }
 
 // pump sends what the server's events have queued.
