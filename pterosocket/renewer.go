@@ -192,8 +192,9 @@ func (s *session) authenticate(ctx context.Context, tok *token) error {
 	for {
 		select {
 		case err := <-outcome:
-			if err != nil {
-				return err
+			if err != nil { // the connection is ending, and the writer tells why
+				<-ctx.Done()
+				return context.Cause(ctx)
 			}
 			outcome = nil
 			timer.Reset(authTimeout) // it may have waited for its turn
