@@ -107,7 +107,7 @@ func (s storm) run(t *testing.T) {
 	printed := 0
 	faults := make(map[string]int)
 	end := time.Now().Add(s.length)
-	nextFault := time.Now().Add(time.Minute)
+	nextFault := time.Now().Add(min(time.Minute, s.length/20))
 	for time.Now().Before(end) {
 		srv.Print(fmt.Sprint("line ", printed))
 		printed++
