@@ -63,7 +63,7 @@ func (p *pacer) kind(event string) *rate.Limiter {
 	return l
 }
 
-// delay returns how long to wait before a message of this event may be sent, 0 for now.
+// delay returns how long to wait before a message of this event may be sent; 0 when it may go at once.
 func (p *pacer) delay(now time.Time, event string) time.Duration {
 	wait := p.last.Add(spacing).Sub(now)
 	if p.last.IsZero() {

@@ -88,7 +88,7 @@ var (
 	errAuthTimeout = errors.New("the daemon did not answer the auth message")
 )
 
-// openSession dials and starts the session's goroutines. soft ends it gracefully, hard at once.
+// openSession starts the goroutines of a session on conn. soft ends it gracefully, hard at once.
 func openSession(soft, hard context.Context, conn Conn, sc sessionConfig) *session {
 	s := &session{
 		sessionConfig: sc,
