@@ -2,7 +2,6 @@ package pterosocket
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func toEvent(f *wire.Frame) Event {
 	if strings.HasPrefix(f.Event, wire.BackupCompleted+":") { // old daemons append the backup's uuid
 		return toBackup(f)
 	}
-	return Unknown{Event: f.Event, Args: slices.Clone(f.Args)}
+	return toCalagopus(f)
 }
 
 func toStats(f *wire.Frame) Event {

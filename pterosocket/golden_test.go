@@ -123,7 +123,52 @@ func TestEventsOfOtherDaemons(t *testing.T) {
 			t.Errorf("%s is %#v", text, ev)
 		}
 	}
-	if got := (Unknown{Event: "image pull progress"}).Name(); got != "image_pull_progress" {
+	if got := (Unknown{Event: "pending restart"}).Name(); got != "pending_restart" {
 		t.Errorf("Name = %q", got)
+	}
+}
+
+// Calagopus' own events have types, whose names are the daemon's, and keep what they do not understand.
+func TestCalagopusEventsAreTyped(t *testing.T) {
+	const half = `{"progress":1,"total":2}`
+	some := Progress{Done: 1, Total: 2}
+	for _, test := range []struct {
+		event string
+		args  []string
+		want  Event
+	}{
+		{"install progress", []string{half}, InstallProgress{some, []string{half}}},
+		{"install progress", []string{"50%"}, InstallProgress{Progress{}, []string{"50%"}}},
+		{"install progress", nil, InstallProgress{}},
+		{"image pull progress", []string{"abc", half}, ImagePullProgress{"abc", some, []string{"abc", half}}},
+		{"image pull progress", []string{half}, ImagePullProgress{"", some, []string{half}}},
+		{"image pull progress", []string{"abc", `{"progress":-1}`}, ImagePullProgress{"abc", Progress{}, []string{"abc", `{"progress":-1}`}}},
+		{"image pull completed", []string{"abc"}, ImagePullCompleted{"abc", []string{"abc"}}},
+		{"backup started", []string{"b"}, BackupStarted{"b", []string{"b"}}},
+		{"backup progress", []string{"b", half}, BackupProgress{"b", some, []string{"b", half}}},
+		{"backup deleted", []string{"b"}, BackupDeleted{"b", []string{"b"}}},
+		{"backup restore started", []string{""}, BackupRestoreStarted{"", []string{""}}},
+		{"backup restore progress", []string{half}, BackupRestoreProgress{"", some, []string{half}}},
+		{"transfer progress", []string{half}, TransferProgress{some, []string{half}}},
+		{"schedule started", []string{"s"}, ScheduleStarted{"s", []string{"s"}}},
+		{"schedule step status", []string{"p", "running"}, ScheduleStepStatus{"p", "running", []string{"p", "running"}}},
+		{"schedule step error", []string{"p", "no such file"}, ScheduleStepError{"p", "no such file", []string{"p", "no such file"}}},
+		{"schedule completed", []string{"s"}, ScheduleCompleted{"s", []string{"s"}}},
+		{"operation progress", []string{"o", half}, OperationProgress{"o", some, []string{"o", half}}},
+		{"operation error", []string{"o", "disk full"}, OperationError{"o", "disk full", []string{"o", "disk full"}}},
+		{"operation completed", []string{"o"}, OperationCompleted{"o", []string{"o"}}},
+		{"pending restart", []string{"x"}, Unknown{"pending restart", []string{"x"}}},
+	} {
+		got := decodeText(t, string(wire.AppendDaemonFrame(nil, test.event, test.args...)))
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s %q (-want +got)\n%s", test.event, test.args, diff)
+		}
+		if got.Name() != underscored(test.event) {
+			t.Errorf("%s is named %q", test.event, got.Name())
+		}
+	}
+	text, err := json.Marshal(ImagePullProgress{"abc", some, []string{"abc", half}})
+	if want := `{"id":"abc","done":1,"total":2,"args":["abc","{\"progress\":1,\"total\":2}"]}`; err != nil || string(text) != want {
+		t.Errorf("JSON %s, %v; want %s", text, err, want)
 	}
 }

@@ -28,7 +28,8 @@ func (*dropMark) sealed()      {}
 // droppable reports whether ev comes at the console's pace. Such events go first when the queue is full.
 func droppable(ev Event) bool {
 	switch ev.(type) {
-	case ConsoleOutput, InstallOutput, TransferLogs, DaemonMessage, DaemonError, JWTError, Error, Unknown:
+	case ConsoleOutput, InstallOutput, TransferLogs, DaemonMessage, DaemonError, JWTError, Error, Unknown,
+		InstallProgress, ImagePullProgress, BackupProgress, BackupRestoreProgress, TransferProgress, OperationProgress:
 		return true
 	}
 	return false

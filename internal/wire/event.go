@@ -29,6 +29,26 @@ const (
 	FeatureMatch           = "feature match"
 )
 
+// Events that only Calagopus sends.
+const (
+	InstallProgress       = "install progress"
+	ImagePullProgress     = "image pull progress"
+	ImagePullCompleted    = "image pull completed"
+	BackupStarted         = "backup started"
+	BackupProgress        = "backup progress"
+	BackupDeleted         = "backup deleted"
+	BackupRestoreStarted  = "backup restore started"
+	BackupRestoreProgress = "backup restore progress"
+	TransferProgress      = "transfer progress"
+	ScheduleStarted       = "schedule started"
+	ScheduleStepStatus    = "schedule step status"
+	ScheduleStepError     = "schedule step error"
+	ScheduleCompleted     = "schedule completed"
+	OperationProgress     = "operation progress"
+	OperationError        = "operation error"
+	OperationCompleted    = "operation completed"
+)
+
 // intern returns name as a string, without allocating for the events that daemons send often.
 func intern(name []byte) string {
 	switch string(name) { // the compiler compares without converting

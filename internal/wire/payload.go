@@ -48,6 +48,12 @@ type FeaturePayload struct {
 	Line    string `json:"line"`
 }
 
+// ProgressPayload is what Calagopus' progress events hold, as far as it is known.
+type ProgressPayload struct {
+	Progress uint64 `json:"progress"`
+	Total    uint64 `json:"total"`
+}
+
 // DecodeStats decodes args[0] of a "stats" frame. Very old daemons send a bare state word: then only State is set.
 func DecodeStats(text string, p *StatsPayload) error {
 	*p = StatsPayload{}

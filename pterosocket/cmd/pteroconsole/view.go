@@ -52,6 +52,9 @@ func describe(ev pterosocket.Event) string {
 	case pterosocket.InstallOutput:
 		return "install: " + ev.Line
 	case pterosocket.InstallCompleted:
+		if ev.Known && !ev.Successful {
+			return "the installation has failed"
+		}
 		return "the installation has ended"
 	case pterosocket.BackupCompleted:
 		if ev.Successful {
@@ -59,6 +62,9 @@ func describe(ev pterosocket.Event) string {
 		}
 		return fmt.Sprintf("backup %s has failed", ev.UUID)
 	case pterosocket.BackupRestoreCompleted:
+		if ev.Known && !ev.Successful {
+			return "the backup could not be restored"
+		}
 		return "the backup has been restored"
 	case pterosocket.TransferStatus:
 		return "transfer: " + ev.Status
@@ -76,6 +82,51 @@ func describe(ev pterosocket.Event) string {
 		return "lines may be missing here"
 	case pterosocket.Unknown:
 		return ev.Event + ": " + strings.Join(ev.Args, " ")
+	}
+	return describeCalagopus(ev)
+}
+
+// describeCalagopus does the same with what only Calagopus sends.
+func describeCalagopus(ev pterosocket.Event) string {
+	percent := func(what, id string, p pterosocket.Progress) string {
+		if p.Total == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%s: %.0f%%", strings.TrimSpace(what+" "+id), 100*float64(p.Done)/float64(p.Total))
+	}
+	switch ev := ev.(type) {
+	case pterosocket.InstallProgress:
+		return percent("the installation", "", ev.Progress)
+	case pterosocket.ImagePullProgress:
+		return percent("downloading the image", ev.ID, ev.Progress)
+	case pterosocket.ImagePullCompleted:
+		return "the image has been downloaded"
+	case pterosocket.BackupStarted:
+		return fmt.Sprintf("backup %s has begun", ev.UUID)
+	case pterosocket.BackupProgress:
+		return percent("backup", ev.UUID, ev.Progress)
+	case pterosocket.BackupDeleted:
+		return fmt.Sprintf("backup %s has been deleted", ev.UUID)
+	case pterosocket.BackupRestoreStarted:
+		return "a backup is being restored"
+	case pterosocket.BackupRestoreProgress:
+		return percent("restoring the backup", "", ev.Progress)
+	case pterosocket.TransferProgress:
+		return percent("transfer", "", ev.Progress)
+	case pterosocket.ScheduleStarted:
+		return fmt.Sprintf("schedule %s has begun", ev.UUID)
+	case pterosocket.ScheduleStepStatus:
+		return fmt.Sprintf("schedule step %s: %s", ev.UUID, ev.Status)
+	case pterosocket.ScheduleStepError:
+		return fmt.Sprintf("schedule step %s has failed: %s", ev.UUID, ev.Message)
+	case pterosocket.ScheduleCompleted:
+		return fmt.Sprintf("schedule %s has ended", ev.UUID)
+	case pterosocket.OperationProgress:
+		return percent("operation", ev.UUID, ev.Progress)
+	case pterosocket.OperationError:
+		return fmt.Sprintf("operation %s has failed: %s", ev.UUID, ev.Message)
+	case pterosocket.OperationCompleted:
+		return fmt.Sprintf("operation %s has ended", ev.UUID)
 	}
 	return ""
 }
