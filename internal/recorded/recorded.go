@@ -14,8 +14,7 @@ import (
 // pattern. Very long frames were left out of the recordings.
 func Frames(tb testing.TB, pattern string) map[string][]string {
 	tb.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	root := filepath.Join(filepath.Dir(here), "..", "..", "testdata")
+	root := root()
 	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pattern)))
 	if err != nil || len(files) == 0 {
 		tb.Fatalf("no recording fits %q: %v", pattern, err)
@@ -29,6 +28,12 @@ func Frames(tb testing.TB, pattern string) map[string][]string {
 		frames[filepath.ToSlash(name)] = read(tb, path)
 	}
 	return frames
+}
+
+// root is where the recordings are.
+func root() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "..", "..", "testdata")
 }
 
 func read(tb testing.TB, path string) (frames []string) {

@@ -21,3 +21,15 @@ func TestFrames(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestConnectionsAreCutAtHandshakes(t *testing.T) {
+	got := Connections(t, "ptero/14-suspend.jsonl")
+	if len(got) < 3 {
+		t.Fatalf("%d connections", len(got))
+	}
+	for _, entries := range got {
+		if entries[0].Handshake != 101 {
+			t.Errorf("a connection begins with %+v", entries[0])
+		}
+	}
+}

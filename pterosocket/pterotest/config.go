@@ -57,7 +57,8 @@ type Config struct {
 	HistoryLines  int           // how many lines "send logs" replays; 0: 150
 
 	Offline    bool          // the server is offline at the beginning, not running
-	StartDelay time.Duration // from starting to running, and from stopping to offline; 0: 150 ms
+	StartDelay time.Duration // from starting to running; 0: 150 ms
+	StopDelay  time.Duration // from stopping to offline; 0: StartDelay
 	// Game answers a command with lines for the console. It is called for one command after the other, in the order in which
 	// they reached the game. Nil: the command itself is printed, as the recorded game did.
 	Game func(command string) []string
@@ -82,6 +83,7 @@ func (c Config) withDefaults() Config {
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, 10*time.Minute)
 	c.HistoryLines = cmp.Or(c.HistoryLines, 150)
 	c.StartDelay = cmp.Or(c.StartDelay, 150*time.Millisecond)
+	c.StopDelay = cmp.Or(c.StopDelay, c.StartDelay)
 	if c.StartLines == nil {
 		c.StartLines = []string{"Starting fake game server version 1.0", "Loading world \x1b[32m\"world\"\x1b[0m", `Done (0.150s)! For help, type "help"`}
 	}

@@ -173,14 +173,3 @@ func (s *Server) Restore() {
 	defer s.mu.Unlock()
 	s.revoked = false
 }
-
-// Transfer moves the server to the other node: it tells the clients the statuses, the panel's URL points to the new node, and the
-// old one does not know the server any more.
-func (s *Server) Transfer() {
-	s.Emit(wire.TransferStatus, "pending")
-	s.Emit(wire.TransferStatus, "processing")
-	s.mu.Lock()
-	s.node = 1 - s.node
-	s.mu.Unlock()
-	s.Emit(wire.TransferStatus, "completed")
-}

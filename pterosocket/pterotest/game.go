@@ -127,6 +127,7 @@ var (
 	errRunning   = errors.New("server is running")
 	errSuspended = errors.New("server is currently in a suspended state")
 	errPower     = errors.New("attempting to handle unknown power action")
+	errBusy      = errors.New("another power action is currently being processed for this server, please try again later")
 )
 
 // Power carries out a power action as if somebody else had asked for it: start, stop, restart or kill.
@@ -134,44 +135,63 @@ func (s *Server) Power(action string) error {
 	return s.power(&claims{Permissions: []string{"*"}}, action)
 }
 
-// power carries out a power action, one after the other.
+// power carries out a power action. While one is being carried out, others are refused, but for kill.
 func (s *Server) power(c *claims, action string) error {
 	needs := map[string]string{"start": "control.start", "stop": "control.stop", "restart": "control.restart", "kill": "control.stop"}[action]
-	if needs != "" && !c.can(needs) {
+	switch {
+	case needs == "":
+		return errPower
+	case !c.can(needs):
 		return nil
-	}
-	if s.Suspended() && action != "stop" && action != "kill" {
+	case s.Suspended() && action != "stop" && action != "kill":
 		return errSuspended
-	}
-	s.powerLock.Lock()
-	defer s.powerLock.Unlock()
-	switch action {
-	case "start":
-		if s.State() != "offline" {
-			return errRunning
-		}
-		s.start()
-	case "stop":
-		if s.State() != "offline" {
-			s.stop()
-		}
-	case "restart":
-		if s.State() != "offline" {
-			s.stop()
-			if s.WaitFor(s.ctx, func() bool { return s.State() == "offline" }) != nil {
-				return nil
-			}
-		}
-		s.start()
-	case "kill":
+	case action == "kill":
 		if s.State() != "offline" {
 			s.SetState("stopping")
 			s.later(20*time.Millisecond, s.nextRun(), func() { s.SetState("offline") })
 		}
+		return nil
+	}
+	select {
+	case s.powerLock <- struct{}{}:
 	default:
-		return errPower
+		return errBusy
+	}
+	offline := s.State() == "offline"
+	switch action {
+	case "start":
+		defer s.powerLock.Unlock()
+		if !offline {
+			return errRunning
+		}
+		s.start()
+	case "stop":
+		if offline {
+			s.powerLock.Unlock()
+			return nil
+		}
+		s.stop()
+		if !s.spawn(func() {
+			defer s.powerLock.Unlock()
+			_ = s.awaitOffline()
+		}) {
+			s.powerLock.Unlock()
+		}
+	case "restart":
+		defer s.powerLock.Unlock()
+		if !offline {
+			s.stop()
+			if s.awaitOffline() != nil {
+				return nil
+			}
+		}
+		s.start()
 	}
 	return nil
+}
+
+func (s *Server) awaitOffline() error {
+	return s.WaitFor(s.ctx, func() bool { return s.State() == "offline" })
 }
 
 func (s *Server) start() {
@@ -198,7 +218,7 @@ func (s *Server) start() {
 func (s *Server) stop() {
 	s.Print("stop", "Stopping the server")
 	s.SetState("stopping")
-	s.later(s.cfg.StartDelay, s.nextRun(), func() {
+	s.later(s.cfg.StopDelay, s.nextRun(), func() {
 		s.Print("Saving chunks")
 		s.SetState("offline")
 	})

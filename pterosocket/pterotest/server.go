@@ -22,7 +22,7 @@ type Server struct {
 	cancel    context.CancelFunc
 	goroutine sync.WaitGroup
 
-	powerLock lock // one power action after the other, as in a daemon
+	powerLock lock // held while a power action is carried out
 	gameLock  lock // one command after the other
 
 	mu          sync.Mutex
@@ -126,13 +126,15 @@ func (s *Server) track(next http.Handler) http.Handler {
 	})
 }
 
-// spawn runs f in a goroutine that Close waits for. It does nothing once Close has begun.
-func (s *Server) spawn(f func()) {
+// spawn runs f in a goroutine that Close waits for. Once Close has begun it does nothing, and reports false.
+func (s *Server) spawn(f func()) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.closed {
-		s.goroutine.Go(f)
+	if s.closed {
+		return false
 	}
+	s.goroutine.Go(f)
+	return true
 }
 
 // Close drops all connections and waits until every goroutine of the Server has ended.
