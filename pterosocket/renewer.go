@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -23,7 +24,7 @@ type authRefused struct{ message string }
 func (e *authRefused) Error() string {
 	msg := "the daemon refused the token: " + printable(withoutEventID(e.message), 200)
 	switch text := withoutEventID(e.message); {
-	case unreadable(text):
+	case unreadable(text), strings.HasPrefix(text, "invalid token") && !curable(text):
 		msg += "; the daemon cannot verify the panel's tokens: check that the node's token in the daemon's config.yml is the panel's"
 	case !curable(text):
 		msg += "; check that panel and daemon are of matching versions, and that the key's user may open the console (websocket.connect)"

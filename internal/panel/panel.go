@@ -112,8 +112,8 @@ func (c *Client) credentials(body []byte) (Credentials, error) {
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	e := &Error{StatusCode: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
 	var answer struct {
-		Errors []struct{ Code, Detail string } `json:"errors"`
-		Error  string                          `json:"error"`
+		Errors []json.RawMessage `json:"errors"`
+		Error  string            `json:"error"`
 	}
 	switch location := resp.Header.Get("Location"); {
 	case len(body) > maxBody:
@@ -121,7 +121,11 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 	case resp.StatusCode/100 == 3 && location != "":
 		e.Detail = "it redirects to " + c.clean(location) + ", where the API key is not sent; if that is the panel, make it the Origin"
 	case json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0:
-		e.Code, e.Detail = c.clean(answer.Errors[0].Code), c.clean(answer.Errors[0].Detail)
+		var first struct{ Code, Detail string }
+		if json.Unmarshal(answer.Errors[0], &first) != nil {
+			_ = json.Unmarshal(answer.Errors[0], &first.Detail) // other panels have plain strings there
+		}
+		e.Code, e.Detail = c.clean(first.Code), c.clean(first.Detail)
 	case answer.Error != "":
 		e.Detail = c.clean(answer.Error)
 	}

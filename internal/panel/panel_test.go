@@ -65,6 +65,7 @@ func TestFetchErrors(t *testing.T) {
 	}{
 		"refused":    {body(403, `{"errors":[{"code":"AccessDenied","status":"403","detail":"no `+key+"\u001b[31m"+`"}]}`), Error{403, "", "without a reason (something else)", 0}},
 		"detail":     {body(409, `{"errors":[{"code":"ServerStateConflictException","status":"409","detail":"suspended, `+key+`"}]}`), Error{409, "ServerStateConflictException", "suspended, [API key]", 0}},
+		"strings":    {body(403, `{"errors":["no such permission"]}`), Error{403, "", "no such permission", 0}},
 		"flat":       {body(404, `{"error":"not found"}`), Error{404, "", "not found", 0}},
 		"empty":      {body(500, ""), Error{500, "", "without a reason (an empty body)", 0}},
 		"html":       {body(502, "<html>Bad gateway</html>"), Error{502, "", "without a reason (an HTML page, perhaps of a proxy or a login)", 0}},

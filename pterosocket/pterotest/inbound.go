@@ -188,6 +188,19 @@ func (k *socket) keepAlive() {
 	}
 }
 
+// awaitAuth closes a socket that does not authenticate itself (Calagopus).
+func (k *socket) awaitAuth() {
+	timer := time.NewTimer(authPatience)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		if k.token() == nil {
+			k.close(1000, "authentication timeout")
+		}
+	case <-k.ctx.Done():
+	}
+}
+
 // record notes what a client sent.
 func (s *Server) record(m Message) {
 	s.mu.Lock()

@@ -42,7 +42,7 @@ func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
 	case suspended:
 		panelError(w, http.StatusConflict, "ServerStateConflictException", "This server is currently suspended and the functionality requested is unavailable.")
 	default:
-		s.answer(w, s.sign(), s.nodes[node]+"/api/servers/"+s.uuid+"/ws")
+		s.answer(w, s.sign(), s.socketURL(node))
 	}
 }
 

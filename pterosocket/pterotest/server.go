@@ -188,6 +188,8 @@ func (s *Server) Client() *http.Client {
 
 func (s *Server) nodeURL(node int) string { return "http" + s.nodes[node][len("ws"):] }
 
+func (s *Server) socketURL(node int) string { return s.nodes[node] + "/api/servers/" + s.uuid + "/ws" }
+
 // wantedOrigin is what the daemon compares the Origin header with.
 func (s *Server) wantedOrigin() string {
 	if s.cfg.Origin != "" {

@@ -19,6 +19,7 @@ const (
 	slowReader   = 10 * time.Millisecond
 	sinkQueue    = 8 // events that a daemon keeps for one client
 	expiryTicker = 30 * time.Second
+	authPatience = 30 * time.Second // how long Calagopus waits for an auth; the figure is a guess
 	writeTimeout = 10 * time.Second
 )
 
@@ -68,6 +69,7 @@ func (k *socket) serve() {
 	pump.Go(k.watchToken)
 	if k.s.cfg.Dialect == Calagopus {
 		pump.Go(k.keepAlive)
+		pump.Go(k.awaitAuth)
 	}
 	limit := int64(1 << 24)
 	if k.s.cfg.Dialect == Pelican {

@@ -85,6 +85,15 @@ func (s *Server) sign() string {
 	return signed
 }
 
+// Credentials returns what the panel would answer now: a fresh token and the URL of the daemon's websocket. It is for tests that have a
+// source of credentials of their own.
+func (s *Server) Credentials() (token, socket string) {
+	s.mu.Lock()
+	node := s.node
+	s.mu.Unlock()
+	return s.sign(), s.socketURL(node)
+}
+
 // parse reads a token as a daemon does when it comes with auth: the server's uuid it checks only later.
 func (s *Server) parse(token string) (*claims, error) {
 	var c claims
