@@ -7,7 +7,7 @@ SEED    ?=
 FOR     ?= 10m
 PKGS    := ./...
 
-.PHONY: help run test lint fmt fuzz cover chaos soak bench flaky
+.PHONY: help run test lint fmt fuzz cover chaos soak bench flaky interop
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -36,6 +36,10 @@ fuzz: ## each fuzz test for FUZZ (30s)
 cover: ## the tests' coverage
 	$(GO) test -coverprofile cover.out -coverpkg ./internal/...,./pterosocket/... $(PKGS)
 	$(GO) tool cover -func cover.out | tail -n 1
+
+interop: ## other authors' clients against pterotest; needs Node and the npm registry
+	cd internal/interop && npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	cd internal/interop && $(GO) vet ./... && $(GO) test -race -count 1 -parallel 16 -timeout 5m -v .
 
 bench: ## decoding, the queue and delivery
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)

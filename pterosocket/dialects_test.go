@@ -89,6 +89,31 @@ func TestEveryFamily(t *testing.T) {
 			srv.Print("end")
 			wantShown(t, c.shown("end"), "missed* end")
 		},
+		"operations": func(t *testing.T, srv *pterotest.Server, c *client) {
+			tells := srv.Dialect() == pterotest.Calagopus // how an installation or a restoration ended
+			srv.Install(true, "a line")
+			next[pterosocket.InstallStarted](c)
+			if got := next[pterosocket.InstallOutput](c); got.Line != "a line" {
+				t.Errorf("%+v", got)
+			}
+			if got, want := next[pterosocket.InstallCompleted](c), (pterosocket.InstallCompleted{Successful: tells, Known: tells}); got != want {
+				t.Errorf("%+v", got)
+			}
+			backup := pterosocket.BackupCompleted{UUID: "abc", Successful: true, Checksum: "c", ChecksumType: "sha1", Size: 35}
+			srv.Backup(pterotest.Backup(backup))
+			if got := next[pterosocket.BackupCompleted](c); got != backup {
+				t.Errorf("%+v", got)
+			}
+			srv.RestoreBackup(false, "a file")
+			if got, want := next[pterosocket.BackupRestoreCompleted](c), (pterosocket.BackupRestoreCompleted{Known: tells}); got != want {
+				t.Errorf("%+v", got)
+			}
+			srv.FailTransfer()
+			if got := nextWhere(c, func(ev pterosocket.TransferStatus) bool { return ev.Status != "pending" && ev.Status != "processing" }); got.Status != "failure" {
+				t.Errorf("%+v", got)
+			}
+			must(t, c.Ready(t.Context()))
+		},
 		"a transfer": func(t *testing.T, srv *pterotest.Server, c *client) {
 			from := next[pterosocket.Start](c).Socket
 			srv.Transfer()

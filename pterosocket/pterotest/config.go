@@ -51,6 +51,7 @@ type Config struct {
 	APIKey        string        // "": one is made up
 	ServerID      string        // the short identifier; "": one is made up
 	Origin        string        // what the daemon wants as Origin; "": Server.Origin
+	AnyOrigin     bool          // the daemon takes any Origin, and none: its allowed_origins has "*"
 	Permissions   []string      // of the API key's user; nil: "*" and the admin.websocket ones
 	TokenLifetime time.Duration // 0: 10 minutes
 	ClockOffset   time.Duration // how far the panel's and the daemon's clocks are ahead of this machine's

@@ -33,7 +33,7 @@ func (s *Server) serveDaemon(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		fmt.Fprint(w, `{"error":"The requested resource does not exist on this instance."}`)
 		return
-	case s.cfg.Dialect != Calagopus && r.Header.Get("Origin") != s.wantedOrigin():
+	case s.cfg.Dialect != Calagopus && !s.cfg.AnyOrigin && r.Header.Get("Origin") != s.wantedOrigin():
 		refuse(w, http.StatusForbidden, "Forbidden", id)
 		return
 	case s.cfg.Dialect == Pelican && open >= maxSockets:

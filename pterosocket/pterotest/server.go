@@ -174,6 +174,9 @@ func (s *Server) APIKey() string { return s.cfg.APIKey }
 // ServerID returns the server's short identifier. The panel takes the UUID as well.
 func (s *Server) ServerID() string { return s.cfg.ServerID }
 
+// Dialect returns the family that the Server is of.
+func (s *Server) Dialect() Dialect { return s.cfg.Dialect }
+
 // UUID returns the server's UUID.
 func (s *Server) UUID() string { return s.uuid }
 
