@@ -115,6 +115,9 @@ func (s *Server) SetState(state string) {
 		s.started = time.Now()
 	}
 	s.state = state
+	if state == "offline" && s.acting == "stop" {
+		s.acting = ""
+	}
 	s.broadcastLocked(wire.Status, state)
 	s.mu.Unlock()
 	if state == "offline" {
@@ -152,36 +155,29 @@ func (s *Server) power(c *claims, action string) error {
 		}
 		return nil
 	}
-	select {
-	case s.powerLock <- struct{}{}:
-	default:
+	if !s.beginPower(action) {
 		return errBusy
+	}
+	if action != "stop" { // which ends when the server is offline
+		defer s.endPower()
 	}
 	offline := s.State() == "offline"
 	switch action {
 	case "start":
-		defer s.powerLock.Unlock()
 		if !offline {
 			return errRunning
 		}
 		s.start()
 	case "stop":
 		if offline {
-			s.powerLock.Unlock()
+			s.endPower()
 			return nil
 		}
 		s.stop()
-		if !s.spawn(func() {
-			defer s.powerLock.Unlock()
-			_ = s.awaitOffline()
-		}) {
-			s.powerLock.Unlock()
-		}
 	case "restart":
-		defer s.powerLock.Unlock()
 		if !offline {
 			s.stop()
-			if s.awaitOffline() != nil {
+			if s.WaitFor(s.ctx, func() bool { return s.State() == "offline" }) != nil {
 				return nil
 			}
 		}
@@ -190,8 +186,21 @@ func (s *Server) power(c *claims, action string) error {
 	return nil
 }
 
-func (s *Server) awaitOffline() error {
-	return s.WaitFor(s.ctx, func() bool { return s.State() == "offline" })
+// beginPower notes that an action is being carried out. It reports false when another is.
+func (s *Server) beginPower(action string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.acting != "" {
+		return false
+	}
+	s.acting = action
+	return true
+}
+
+func (s *Server) endPower() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acting = ""
 }
 
 func (s *Server) start() {

@@ -22,8 +22,7 @@ type Server struct {
 	cancel    context.CancelFunc
 	goroutine sync.WaitGroup
 
-	powerLock lock // held while a power action is carried out
-	gameLock  lock // one command after the other
+	gameLock lock // one command after the other
 
 	mu          sync.Mutex
 	closed      bool
@@ -46,6 +45,7 @@ type Server struct {
 	state    string
 	started  time.Time // when the game began to run
 	run      int       // counts starts, so that what belongs to an earlier one ends
+	acting   string    // the power action that is being carried out, during which others are refused
 	stats    *Stats    // set by the user; nil: made up
 	history  []string
 	seen     []Message
@@ -66,7 +66,6 @@ func NewServer(cfg Config) *Server {
 		state:       "running",
 		started:     time.Now(),
 		arrival:     make(chan struct{}),
-		powerLock:   make(lock, 1),
 		gameLock:    make(lock, 1),
 	}
 	if cfg.Offline {
@@ -126,15 +125,13 @@ func (s *Server) track(next http.Handler) http.Handler {
 	})
 }
 
-// spawn runs f in a goroutine that Close waits for. Once Close has begun it does nothing, and reports false.
-func (s *Server) spawn(f func()) bool {
+// spawn runs f in a goroutine that Close waits for. It does nothing once Close has begun.
+func (s *Server) spawn(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	if !s.closed {
+		s.goroutine.Go(f)
 	}
-	s.goroutine.Go(f)
-	return true
 }
 
 // Close drops all connections and waits until every goroutine of the Server has ended.
