@@ -10,17 +10,17 @@ import (
 func TestConsoleLineAllocations(t *testing.T) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
 	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c.emit, &c.count)
-	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines}}
+	c.lines = newRecovery(c.emit, c.emitLines, &c.count)
+	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines, count: &c.count}}
 	var d wire.Decoder
 	handle := func() {
 		f, err := d.Decode(frame)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := s.handle(toEvent(f)); err != nil {
-			t.Fatal(err)
-		}
+		s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: f.Arg(0)})
+		s.burst.frames++
+		s.flush()
 		<-c.out.events
 	}
 	for range 1000 { // until the ring of seen lines has grown
@@ -34,13 +34,15 @@ func TestConsoleLineAllocations(t *testing.T) {
 func BenchmarkConsoleLine(b *testing.B) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
 	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c.emit, &c.count)
-	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines}}
+	c.lines = newRecovery(c.emit, c.emitLines, &c.count)
+	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines, count: &c.count}}
 	var d wire.Decoder
 	b.ReportAllocs()
 	for b.Loop() {
 		f, _ := d.Decode(frame)
-		_ = s.handle(toEvent(f))
+		s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: f.Arg(0)})
+		s.burst.frames++
+		s.flush()
 		<-c.out.events
 	}
 }

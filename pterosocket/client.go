@@ -49,6 +49,19 @@ func (c *client) emit(ev Event) {
 	c.out.push(ev)
 }
 
+// emitLines does the same with console lines that have come in one go.
+func (c *client) emitLines(lines []Event) {
+	c.mu.Lock()
+	taps := c.taps
+	c.mu.Unlock()
+	for _, t := range taps {
+		for _, ev := range lines {
+			t.see(ev)
+		}
+	}
+	c.out.pushLines(lines)
+}
+
 // observe lets the state and the taps see an event.
 func (c *client) observe(ev Event) {
 	var state State

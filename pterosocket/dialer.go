@@ -31,6 +31,15 @@ type Conn interface {
 	Close(ctx context.Context, code int, reason string) error
 }
 
+// A Waiter is a Conn that tells when its Read is about to wait for the network. Lines that have arrived together are then handed on
+// together; with a Conn that is none, each is by itself, which costs more.
+type Waiter interface {
+	Conn
+	// OnWait is called once, before the first Read. Read must call f whenever it is about to wait for the network, also in the
+	// middle of a message. Close may call f too.
+	OnWait(f func())
+}
+
 // ErrFrameTooLong is what Conn.Read returns for a message over its limit.
 var ErrFrameTooLong = errors.New("the frame is too long")
 

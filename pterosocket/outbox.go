@@ -13,24 +13,31 @@ const (
 	drainIdle = 100 * time.Millisecond
 )
 
+// maxBurst bounds how many events the channel holds, and burstShare what part of all that is kept that may be, since what is in the
+// channel cannot be given up for something newer.
+const (
+	maxBurst   = 32
+	burstShare = 64
+)
+
 // An outbox stands between the reader, which must never wait, and the consumer's channel.
 //
 // push sends to the channel as long as that has room, and queues what comes after. Only while something is queued does a
-// goroutine (deliver) exist to wait for the consumer, so an outbox with a quick consumer costs no goroutine and no wake-up.
-// Everything that goes to the channel goes there under mu, but for the one event that deliver holds while it waits.
+// goroutine (deliver) exist to wait for the consumer, so an outbox with a quick consumer costs no goroutine, and events that come
+// in a burst cost one wake-up of the consumer, not one each. Everything that goes to the channel goes there under mu, but for the one
+// event that deliver holds while it waits.
 //
-// The channel has room for one. More would cost fewer switches between goroutines, but could not be taken back: while one event is
-// received the consumer may receive the one behind it, and the order is lost. And taken back it must be, or a consumer that
-// stopped would find a Stats of long ago, and the final Close no room.
+// What is in the channel cannot be taken back and put there again: while the first event is received the consumer may receive the one
+// behind it, and the order is lost. But a Stats that waits must give way to a newer one. So a Stats is sent only into an empty channel, and
+// nothing is sent behind it until the consumer has it: then it can be taken back, since it is alone.
 type outbox struct {
 	events chan Event // what the consumer reads; closed by finish
-	room   int        // how many events queue may hold
+	room   int        // how many events are kept, besides one that deliver holds and one in the channel
 
 	mu         sync.Mutex
 	queue      eventQueue
-	delivering bool          // deliver runs, and may hold the next event
-	inHand     Event         // what deliver holds
-	recall     chan struct{} // tells deliver to take back what the consumer has not yet taken; room for one
+	delivering bool          // deliver runs; whenever it does not, queue is empty
+	pausing    bool          // deliver holds nothing and looks again by itself
 	stop       chan struct{} // tells deliver to end
 	stopped    bool
 	done       sync.WaitGroup // deliver
@@ -43,12 +50,18 @@ type outbox struct {
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
 const maxJWTErrors = 16
 
+// How long deliver waits before it looks again whether a Stats has been taken, or may be sent. A channel with room cannot be waited
+// for, and who waits here waits for a consumer that is busy.
+const (
+	firstPause = time.Millisecond
+	maxPause   = 100 * time.Millisecond
+)
+
 // newOutbox returns an outbox that keeps about size events.
 func newOutbox(size int) *outbox {
 	return &outbox{
-		events: make(chan Event, 1),
+		events: make(chan Event, max(1, min(maxBurst, size/burstShare))),
 		room:   size,
-		recall: make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}
 }
@@ -79,19 +92,40 @@ func (o *outbox) push(ev Event) {
 	case AuthSuccess:
 		clear(o.jwtErrors)
 	}
-	if !o.delivering && o.send(ev) {
+	o.add(ev)
+	o.startDelivery()
+}
+
+// pushLines hands on console lines that have come in one go. It never blocks on the consumer.
+func (o *outbox) pushLines(lines []Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.stopped {
 		return
 	}
-	o.queue.push(ev)
-	if o.queue.events > o.room {
-		o.queue.drop()
-		o.dropped++
+	for _, ev := range lines {
+		o.add(ev)
 	}
 	o.startDelivery()
 }
 
-// send puts ev into the channel if there is room.
+// add sends ev, or queues it behind what is queued.
+func (o *outbox) add(ev Event) {
+	if !o.delivering && o.queue.empty() && o.send(ev) {
+		return
+	}
+	o.queue.push(ev)
+	if o.queue.events+len(o.events)-1 > o.room {
+		o.queue.drop()
+		o.dropped++
+	}
+}
+
+// send puts ev into the channel if it may be there and there is room.
 func (o *outbox) send(ev Event) bool {
+	if o.mustWait(ev) {
+		return false
+	}
 	select {
 	case o.events <- ev:
 		_, o.statsSent = ev.(Stats)
@@ -101,45 +135,34 @@ func (o *outbox) send(ev Event) bool {
 	}
 }
 
+// mustWait reports that ev has to wait until the channel is empty, because it or what is there is a Stats.
+func (o *outbox) mustWait(ev Event) bool {
+	if !o.statsSent {
+		if _, isStats := ev.(Stats); !isStats {
+			return false
+		}
+	}
+	return len(o.events) > 0
+}
+
 // replaceStats puts ev in the place of a Stats that has not been taken yet, and reports whether there was one. The newest takes
 // the place of the older, not of its own, or a consumer that never catches up would never see one.
 func (o *outbox) replaceStats(ev Stats) bool {
 	if o.queue.replaceStats(ev) {
 		return true
 	}
-	_, held := o.inHand.(Stats)
-	if !held && (!o.statsSent || len(o.events) == 0) { // taken, or never sent
+	if !o.statsSent || len(o.events) == 0 {
 		return false
 	}
-	if o.delivering {
-		// deliver may hold an event that belongs behind those in the channel: it must do it. The two Stats meet in takeBack.
-		select {
-		case o.recall <- struct{}{}:
-		default:
-		}
-		return false
-	}
-	o.takeBack()
-	replaced := o.queue.replaceStats(ev)
-	o.fill()
-	if o.queue.events > 0 { // cannot be: all of it had room before
-		o.startDelivery()
-	}
-	return replaced
-}
-
-// takeBack moves what the consumer has not taken from the channel to the head of the queue. deliver must not hold an event.
-func (o *outbox) takeBack() {
 	select {
-	case ev := <-o.events:
-		o.queue.pushFront(ev)
-		o.queue.mergeStats()
+	case <-o.events: // it is alone there
 	default: // just taken
+		return false
 	}
-	o.statsSent = false
+	return o.send(ev)
 }
 
-// fill sends what has room.
+// fill sends what may be sent.
 func (o *outbox) fill() {
 	for {
 		ev := o.queue.front()
@@ -150,12 +173,15 @@ func (o *outbox) fill() {
 	}
 }
 
+// startDelivery sees to it that what is queued is delivered.
 func (o *outbox) startDelivery() {
-	if o.delivering {
-		return
+	switch {
+	case o.pausing:
+		o.fill()
+	case !o.delivering && !o.queue.empty():
+		o.delivering = true
+		o.done.Go(o.deliver)
 	}
-	o.delivering = true
-	o.done.Go(o.deliver)
 }
 
 // deliver waits for the consumer until nothing is queued any more.
@@ -163,34 +189,51 @@ func (o *outbox) deliver() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer func() { o.delivering = false }()
+	pause := firstPause
 	for !o.stopped {
 		o.fill()
-		ev := o.queue.pop()
+		ev := o.queue.front()
 		if ev == nil {
 			return
 		}
-		o.inHand = ev
-		stop := o.stop
+		if o.mustWait(ev) {
+			o.pause(pause)
+			pause = min(2*pause, maxPause)
+			continue
+		}
+		pause = firstPause
+		if _, isStats := ev.(Stats); isStats {
+			continue // the channel has just become empty
+		}
+		o.queue.pop()
 		o.mu.Unlock()
-		var sent, recalled bool
+		sent := false
 		select {
 		case o.events <- ev:
 			sent = true
-		case <-o.recall:
-			recalled = true
-		case <-stop:
+		case <-o.stop:
 		}
 		o.mu.Lock()
-		o.inHand = nil
 		if sent {
-			_, o.statsSent = ev.(Stats)
-			continue
-		}
-		o.queue.pushFront(ev)
-		if recalled {
-			o.takeBack()
+			o.statsSent = false
+		} else {
+			o.queue.pushFront(ev)
 		}
 	}
+}
+
+// pause lets d pass, with mu unlocked.
+func (o *outbox) pause(d time.Duration) {
+	o.pausing = true
+	o.mu.Unlock()
+	timer := time.NewTimer(d)
+	select {
+	case <-timer.C:
+	case <-o.stop:
+		timer.Stop()
+	}
+	o.mu.Lock()
+	o.pausing = false
 }
 
 // finish ends the outbox: nothing is pushed any more. It delivers what is queued as long as the consumer takes it (not at all
@@ -202,16 +245,32 @@ func (o *outbox) finish(ctx context.Context, last Close) {
 	close(o.stop)
 	o.done.Wait()
 
-	// From here on nobody else sends or takes back; the lock only serves droppedCount.
+	// From here on nobody else sends; the lock only serves droppedCount.
 	defer close(o.events)
 	if o.drain(ctx, last) {
 		return
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.takeBack() // for last there is always room
+	o.discard()
+	o.events <- last // for which there is room now, since nobody else sends
+}
+
+// discard gives up everything, what is in the channel included. The consumer may go on taking from that meanwhile.
+func (o *outbox) discard() {
+	for {
+		select {
+		case ev := <-o.events:
+			if _, ok := ev.(Lagged); !ok {
+				o.dropped++
+			}
+			continue
+		default:
+		}
+		break
+	}
 	o.dropped += uint64(o.queue.discard())
-	o.events <- last
+	o.statsSent = false
 }
 
 // drain sends what is queued, and last, as long as the consumer takes it. It reports whether all was sent.
@@ -252,8 +311,8 @@ func (o *outbox) clear() {
 	o.done.Wait()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.takeBack()
-	o.queue = eventQueue{}
+	o.discard()
+	o.dropped = 0
 	clear(o.jwtErrors)
 	o.stop, o.stopped = make(chan struct{}), false
 }

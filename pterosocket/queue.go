@@ -43,6 +43,9 @@ func (q *eventQueue) init() {
 	}
 }
 
+// empty reports whether nothing is queued, marks included.
+func (q *eventQueue) empty() bool { return q.head == q.tail }
+
 // push appends ev.
 func (q *eventQueue) push(ev Event) {
 	q.init()
@@ -176,26 +179,6 @@ func (q *eventQueue) replaceStats(ev Stats) bool {
 	}
 	*q.slot(q.stats) = ev
 	return true
-}
-
-// mergeStats leaves one Stats: the newest, in the place of the oldest.
-func (q *eventQueue) mergeStats() {
-	first := none
-	for pos := q.head; pos < q.tail; pos++ {
-		ev, ok := (*q.slot(pos)).(Stats)
-		switch {
-		case !ok:
-		case first == none:
-			first = pos
-		default:
-			*q.slot(first) = ev
-			*q.slot(pos) = nil
-			q.events--
-		}
-	}
-	if q.ready {
-		q.stats = first
-	}
 }
 
 // discard empties the queue and returns how many events were given up by that, those dropped before not counted.

@@ -12,6 +12,17 @@ import (
 // keepBuffer bounds the buffer that the reader holds on to between frames.
 const keepBuffer = 4 << 10
 
+// maxLines is how many console lines are handed on together at most.
+const maxLines = 32
+
+// A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together, which spares
+// locks and wake-ups; nothing stays in it while the reader waits for the network.
+type burst struct {
+	lines  []Event // ConsoleOutputs
+	frames uint64
+	bytes  uint64
+}
+
 // read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
 // reader is 10 ms late for, in silence.
 func (s *session) read() error {
@@ -19,10 +30,16 @@ func (s *session) read() error {
 		decoder wire.Decoder
 		buf     []byte
 	)
+	waiter, tells := s.conn.(Waiter)
+	if tells {
+		waiter.OnWait(s.beforeWait)
+	}
+	defer s.flush()
 	for {
 		data, err := s.conn.Read(buf, s.cfg.ReadLimit)
 		if errors.Is(err, ErrFrameTooLong) {
-			s.frames.Add(1)
+			s.burst.frames++
+			s.flush()
 			s.count.framesSkipped.Add(1)
 			s.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
 			continue
@@ -30,13 +47,20 @@ func (s *session) read() error {
 		if err != nil {
 			return fmt.Errorf("reading from the daemon: %w", err)
 		}
-		s.frames.Add(1)
-		s.count.eventsReceived.Add(1)
-		s.count.bytesReceived.Add(uint64(len(data)))
+		s.burst.frames++
+		s.burst.bytes += uint64(len(data))
 		if buf = data; cap(buf) > keepBuffer {
 			buf = nil
 		}
 		frame, err := decoder.Decode(data)
+		if err == nil && frame.Event == wire.ConsoleOutput {
+			s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: frame.Arg(0)})
+			if !tells || len(s.burst.lines) == maxLines || s.closing.Load() {
+				s.flush()
+			}
+			continue
+		}
+		s.flush()
 		if err != nil {
 			s.count.framesSkipped.Add(1)
 			s.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w", printable(string(data[:min(len(data), 80)]), 80), err)})
@@ -48,15 +72,36 @@ func (s *session) read() error {
 	}
 }
 
-// handle does what an event asks of the session, and hands it on. An error ends the session.
+// beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read as well, in another
+// goroutine; from then on the reader keeps nothing back by itself.
+func (s *session) beforeWait() {
+	if !s.closing.Load() {
+		s.flush()
+	}
+}
+
+// flush hands on what has been kept back.
+func (s *session) flush() {
+	b := &s.burst
+	if b.frames == 0 {
+		return
+	}
+	s.frames.Add(b.frames)
+	s.count.eventsReceived.Add(b.frames)
+	s.count.bytesReceived.Add(b.bytes)
+	b.frames, b.bytes = 0, 0
+	if len(b.lines) > 0 {
+		s.recovery.live(b.lines)
+		clear(b.lines)
+		b.lines = b.lines[:0]
+	}
+}
+
+// handle does what an event that is not a console line asks of the session, and hands it on. An error ends the session.
 func (s *session) handle(ev Event) error {
-	boxed := ev
 	switch ev := ev.(type) {
 	case AuthSuccess:
 		s.onAuthSuccess(ev)
-		return nil
-	case ConsoleOutput:
-		s.recovery.line(boxed)
 		return nil
 	case Stats:
 		s.stats.Add(1)
@@ -125,7 +170,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 		s.renewed = time.Now()
 	}
 	lost := first && s.again || s.lost
-	s.lost = false
+	s.lost, s.overtaken = false, false
 	// Lines are held back before anybody can send, so that no answer is taken for an old line; and sending is possible before the
 	// consumer hears of it.
 	switch {
@@ -162,15 +207,32 @@ func (s *session) onJWTError(message string) error {
 	if !curable(message) {
 		return &authRefused{message}
 	}
+	if s.isFresh() && !s.overtaken {
+		s.overtaken = true
+		s.recoverOvertaken()
+		return nil
+	}
 	s.refused(message)
 	return nil
 }
 
-// overtaken is how long after a renewal a warning is taken to be about the token before.
-const overtaken = 2 * time.Second
+// recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token before, and its
+// refusal overtaken by the auth success. If not, another follows soon. What the frame was, perhaps a line, is recovered.
+func (s *session) recoverOvertaken() {
+	switch {
+	case s.cfg.NoResume:
+		s.recovery.gap()
+	case !s.recovery.isHolding():
+		s.recovery.begin(s, false)
+	}
+	s.requestStats() // or a status
+}
+
+// freshFor is how long after a renewal a warning, or a single refusal, is taken to be about the token before.
+const freshFor = 2 * time.Second
 
 // isFresh reports whether the token has just been renewed.
-func (s *session) isFresh() bool { return time.Since(s.renewed) < overtaken }
+func (s *session) isFresh() bool { return time.Since(s.renewed) < freshFor }
 
 // refused notes that the daemon takes and tells nothing until it gets a fresh token.
 func (s *session) refused(why string) {

@@ -28,8 +28,9 @@ const (
 // Lines are handed on with mu held, so that those of the reader and those that a timer releases keep their order; handing on never
 // blocks.
 type recovery struct {
-	emit  func(Event)
-	count *counters
+	emit      func(Event)
+	emitLines func([]Event)
+	count     *counters
 
 	mu      sync.Mutex
 	seen    replay.Seen
@@ -47,8 +48,8 @@ type recovery struct {
 	idle    chan struct{} // closed while nothing is held back
 }
 
-func newRecovery(emit func(Event), count *counters) *recovery {
-	r := &recovery{emit: emit, count: count, idle: make(chan struct{})}
+func newRecovery(emit func(Event), emitLines func([]Event), count *counters) *recovery {
+	r := &recovery{emit: emit, emitLines: emitLines, count: count, idle: make(chan struct{})}
 	close(r.idle)
 	return r
 }
@@ -62,6 +63,13 @@ func (r *recovery) begin(s *session, first bool) {
 	r.first = first
 	r.request = newRequest(wire.SendLogs, wire.AppendFrame(nil, wire.SendLogs, ""))
 	s.queue.add(r.request)
+}
+
+// isHolding reports whether a replay is being waited for.
+func (r *recovery) isHolding() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holding
 }
 
 // hold begins to hold lines back.
@@ -87,11 +95,24 @@ func (r *recovery) reportGap() {
 	r.emit(Gap{})
 }
 
-// line hands a ConsoleOutput on, or holds it back. It takes the event as it is in its interface, which need not be made anew.
-func (r *recovery) line(boxed Event) {
-	ev := boxed.(ConsoleOutput)
+// live hands console lines on, or holds them back. It takes the events as they are in their interfaces, which need not be made anew.
+func (r *recovery) live(lines []Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.holding && !r.late.active() {
+		for _, ev := range lines {
+			r.seen.Add(ev.(ConsoleOutput).Line)
+		}
+		r.emitLines(lines)
+		return
+	}
+	for _, ev := range lines {
+		r.line(ev)
+	}
+}
+
+func (r *recovery) line(boxed Event) {
+	ev := boxed.(ConsoleOutput)
 	if !r.holding {
 		if r.late.active() && r.late.take(r, ev) {
 			return

@@ -52,6 +52,29 @@ func TestWarningsRenewOnce(t *testing.T) {
 	}
 }
 
+// A refusal can be overtaken by the auth success that cures it. It is no reason to renew again, nor to give up what is being sent; what
+// it stood for is recovered.
+func TestRefusalOvertakenByARenewal(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		srv.Print("seen")
+		c.line("seen")
+		time.Sleep(2 * time.Minute)
+		srv.Emit("token expiring")
+		next[pterosocket.AuthSuccess](c)
+		srv.EmitRaw(`{"event":"jwt error","args":["jwt: exp claim is invalid"]}`)
+		next[pterosocket.JWTError](c)
+		must(t, c.Ready(t.Context()))
+		must(t, c.WriteCommand(t.Context(), "x"))
+		time.Sleep(10 * time.Second)
+		srv.Print("end")
+		wantShown(t, c.shown("end"), "x* end")
+		if n := srv.CredentialRequests(); n != 2 {
+			t.Errorf("%d requests for credentials", n)
+		}
+	})
+}
+
 // After expiry a daemon answers every line with jwt error. A flood of them makes one request, even while the panel is slow.
 func TestFloodOfJWTErrorsMakesOneRequest(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {

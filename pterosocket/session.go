@@ -46,6 +46,7 @@ type session struct {
 
 	authenticated atomic.Bool
 	ended         atomic.Bool
+	closing       atomic.Bool  // the writer closes the connection
 	expires       atomic.Int64 // the token's end, in time since epoch
 	epoch         time.Time
 
@@ -54,12 +55,14 @@ type session struct {
 	frames atomic.Uint64 // frames read, a sign of life
 	stats  atomic.Uint64 // those of them that were stats
 
-	started  bool      // a Start event has been emitted
-	since    time.Time // of the first auth success
-	renewed  time.Time // of the last one after that
-	lost     bool      // the daemon may have answered lines with jwt error since the last auth success
-	isUp     bool
-	isStatus bool
+	burst     burst     // the reader's
+	started   bool      // a Start event has been emitted
+	since     time.Time // of the first auth success
+	renewed   time.Time // of the last one after that
+	lost      bool      // the daemon may have answered lines with jwt error since the last auth success
+	isUp      bool
+	overtaken bool // a refusal has come since the last renewal that may be about the token before
+	isStatus  bool
 }
 
 // sessionConfig is what a session is given.

@@ -259,5 +259,6 @@ func (s *session) closeConn(ctx context.Context) {
 	}
 	bounded, cancel := context.WithTimeout(deadline, closeTimeout)
 	defer cancel()
+	s.closing.Store(true)
 	_ = s.conn.Close(bounded, closeNormal, "")
 }

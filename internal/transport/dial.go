@@ -61,13 +61,36 @@ func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
 // peer that is gone, but it ends when the stream does.
 type capture struct {
 	base   http.RoundTripper
-	stream io.Closer
+	stream *stream
 }
 
 func (c *capture) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := c.base.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		c.stream = resp.Body
+		if body, ok := resp.Body.(io.ReadWriteCloser); ok {
+			c.stream = &stream{ReadWriteCloser: body}
+			resp.Body = c.stream
+		}
 	}
 	return resp, err
+}
+
+// stream is the stream beneath. It tells when a Read is about to wait for the network.
+type stream struct {
+	io.ReadWriteCloser
+	onWait func()
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if s.onWait != nil {
+		s.onWait()
+	}
+	return s.ReadWriteCloser.Read(p)
+}
+
+// OnWait lets Read, and Close, call f whenever they are about to wait for the network. It is called before the first Read.
+func (c *Conn) OnWait(f func()) {
+	if s, ok := c.raw.(*stream); ok {
+		s.onWait = f
+	}
 }
