@@ -2,6 +2,7 @@ package pterosocket_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -68,7 +69,9 @@ func TestRefusalOvertakenByARenewal(t *testing.T) {
 		must(t, c.WriteCommand(t.Context(), "x"))
 		time.Sleep(10 * time.Second)
 		srv.Print("end")
-		wantShown(t, c.shown("end"), "x* end")
+		if got := c.shown("end"); len(got) != 2 || strings.TrimSuffix(got[0], "*") != "x" { // it may come before the replay or in it
+			t.Errorf("%q", got)
+		}
 		if n := srv.CredentialRequests(); n != 2 {
 			t.Errorf("%d requests for credentials", n)
 		}
