@@ -10,15 +10,15 @@ import (
 func TestConsoleLineAllocations(t *testing.T) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
 	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c.emit, c.emitLines, &c.count)
-	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines, count: &c.count}}
+	c.lines = newRecovery(c, &c.count)
+	s := &session{sessionConfig: sessionConfig{owner: c, recovery: c.lines, count: &c.count}}
 	var d wire.Decoder
 	handle := func() {
-		f, err := d.Decode(frame)
-		if err != nil {
-			t.Fatal(err)
+		line, ok := d.Line(frame)
+		if !ok {
+			t.Fatal("not a line")
 		}
-		s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: f.Arg(0)})
+		s.burst.add(line)
 		s.burst.frames++
 		s.flush()
 		<-c.out.events
@@ -34,13 +34,13 @@ func TestConsoleLineAllocations(t *testing.T) {
 func BenchmarkConsoleLine(b *testing.B) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
 	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c.emit, c.emitLines, &c.count)
-	s := &session{sessionConfig: sessionConfig{emit: c.emit, recovery: c.lines, count: &c.count}}
+	c.lines = newRecovery(c, &c.count)
+	s := &session{sessionConfig: sessionConfig{owner: c, recovery: c.lines, count: &c.count}}
 	var d wire.Decoder
 	b.ReportAllocs()
 	for b.Loop() {
-		f, _ := d.Decode(frame)
-		s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: f.Arg(0)})
+		line, _ := d.Line(frame)
+		s.burst.add(line)
 		s.burst.frames++
 		s.flush()
 		<-c.out.events

@@ -49,6 +49,9 @@ func (c *client) emit(ev Event) {
 	c.out.push(ev)
 }
 
+// answered hands an answer to an auth on to the consumer alone: it is no answer to what the taps wait for.
+func (c *client) answered(ev Event) { c.out.push(ev) }
+
 // emitLines does the same with console lines that have come in one go.
 func (c *client) emitLines(lines []Event) {
 	c.mu.Lock()

@@ -91,7 +91,7 @@ func (c *client) enqueue(ctx context.Context, packet Packet, before func() error
 		return nil
 	}
 	if ctx.Done() != nil {
-		r.withdrawWith(ctx, s.queue)
+		r.withdrawWith(ctx, &s.queue)
 	}
 	s.queue.add(r)
 	return r, nil

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/panel"
@@ -98,7 +99,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
 	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.Min)
 	if c.HTTPClient == nil {
-		c.HTTPClient = newHTTPClient()
+		c.HTTPClient = defaultHTTPClient()
 	}
 	if c.Dialer == nil {
 		c.Dialer = defaultDialer{client: c.HTTPClient, compression: c.Compression}
@@ -112,16 +113,18 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// newHTTPClient returns a client that keeps no idle connection, so that nothing of it outlives a request.
-func newHTTPClient() *http.Client {
+// defaultHTTPClient returns the client of all who bring none. It keeps no idle connection, so that nothing of it outlives a request.
+var defaultHTTPClient = sync.OnceValue(func() *http.Client {
 	transport := http.DefaultTransport
 	if t, ok := transport.(*http.Transport); ok {
 		t = t.Clone()
 		t.DisableKeepAlives = true
+		// A request's buffers are garbage soon, and that of many connections would leave holes between what stays.
+		t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
 		transport = t
 	}
 	return &http.Client{Transport: transport}
-}
+})
 
 func notIdentifier(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'

@@ -34,7 +34,7 @@ func Connect(ctx context.Context, cfg Config) (<-chan Event, *Commands, error) {
 		running: make(chan struct{}, 1),
 	}
 	c.tokens = tokens{source: cfg.Credentials, origin: cfg.Origin, secret: cfg.APIKey, insecure: cfg.AllowInsecure, log: cfg.Logger, count: &c.count}
-	c.lines = newRecovery(c.emit, c.emitLines, &c.count)
+	c.lines = newRecovery(c, &c.count)
 	c.hard, c.cutShort = context.WithCancelCause(ctx)
 	c.soft, c.closing = context.WithCancelCause(c.hard)
 	go c.supervise() // joined by c.done

@@ -86,7 +86,7 @@ func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 // repeated deals with a line that has been handed on before.
 func (l *lateReplay) repeated(r *recovery, ev ConsoleOutput) {
 	if l.show {
-		r.emit(ConsoleOutput{Line: ev.Line, Replayed: true})
+		r.to.emit(ConsoleOutput{Line: ev.Line, Replayed: true})
 	}
 }
 

@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,13 +22,15 @@ const spacing = 5 * time.Millisecond
 //	auth, send logs burst 2, then one in 5 s     here  2, then one in 6 s, each
 //	any other       burst 4, then 1 a second     here  3, then one in 1.05 s, all together
 //
-// It is used by the writer alone.
+// It is the writer's, but for throttled.
 type pacer struct {
 	unlimited bool
 	last      time.Time // when the last message had been written
 	all       *rate.Limiter
-	kinds     map[string]*rate.Limiter
-	slow      time.Time // no command before this time, since the daemon said throttled
+	kinds     [4]*rate.Limiter // for commands, auth, send logs and others; made when they are needed
+
+	mu   sync.Mutex
+	slow time.Time // no command before this time, since the daemon said throttled
 }
 
 // reserve is what commands leave of the limit for all messages, so that an auth never waits for them.
@@ -40,25 +43,24 @@ func newPacer(l Limits) *pacer {
 	p := &pacer{unlimited: l.Unlimited}
 	if !l.Unlimited {
 		p.all = rate.NewLimiter(4.5, 8)
-		p.kinds = make(map[string]*rate.Limiter, 2)
 	}
 	return p
 }
 
 func (p *pacer) kind(event string) *rate.Limiter {
-	every, burst := 1050*time.Millisecond, 3
+	which, every, burst := 0, 1050*time.Millisecond, 3
 	switch event {
 	case wire.SendCommand:
-		burst = 8
-	case wire.Auth, wire.SendLogs:
-		every, burst = 6*time.Second, 2
-	default:
-		event = ""
+		which, burst = 1, 8
+	case wire.Auth:
+		which, every, burst = 2, 6*time.Second, 2
+	case wire.SendLogs:
+		which, every, burst = 3, 6*time.Second, 2
 	}
-	l := p.kinds[event]
+	l := p.kinds[which]
 	if l == nil {
 		l = rate.NewLimiter(rate.Every(every), burst)
-		p.kinds[event] = l
+		p.kinds[which] = l
 	}
 	return l
 }
@@ -72,7 +74,9 @@ func (p *pacer) delay(now time.Time, event string) time.Duration {
 	need := 1.0
 	if event != wire.Auth {
 		need += reserve
+		p.mu.Lock()
 		wait = max(wait, p.slow.Sub(now))
+		p.mu.Unlock()
 	}
 	if p.unlimited {
 		return max(0, wait)
@@ -102,4 +106,8 @@ func (p *pacer) spend(now time.Time, event string) {
 func (p *pacer) wrote(now time.Time) { p.last = now }
 
 // throttled notes that the daemon dropped a message.
-func (p *pacer) throttled(now time.Time) { p.slow = now.Add(throttlePause) }
+func (p *pacer) throttled(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.slow = now.Add(throttlePause)
+}

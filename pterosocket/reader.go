@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/wire"
@@ -12,15 +13,60 @@ import (
 // keepBuffer bounds the buffer that the reader holds on to between frames.
 const keepBuffer = 4 << 10
 
-// maxLines is how many console lines are handed on together at most.
-const maxLines = 32
+// maxLines and maxText bound how many console lines are handed on together. A line that the consumer keeps keeps the texts of the others.
+const (
+	maxLines = 32
+	maxText  = 4 << 10
+)
 
 // A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together, which spares
-// locks and wake-ups; nothing stays in it while the reader waits for the network.
+// allocations, locks and wake-ups; nothing stays in it while the reader waits for the network.
 type burst struct {
-	lines  []Event // ConsoleOutputs
-	frames uint64
-	bytes  uint64
+	frames, bytes uint64
+	lines         *lines // borrowed; nil: none
+}
+
+// lines are the console lines of a burst.
+type lines struct {
+	n      int
+	text   []byte        // of all of them
+	ends   [maxLines]int // where each ends in text
+	events [maxLines]Event
+}
+
+var linesPool = sync.Pool{New: func() any { return &lines{text: make([]byte, 0, 2*maxText)} }}
+
+// add appends a line, and reports whether there is no room for another.
+func (b *burst) add(line []byte) (full bool) {
+	if b.lines == nil {
+		b.lines = linesPool.Get().(*lines)
+	}
+	l := b.lines
+	l.text = append(l.text, line...)
+	l.ends[l.n] = len(l.text)
+	l.n++
+	return l.n == maxLines || len(l.text) >= maxText
+}
+
+// take empties l and returns its lines as events, which are valid until the next add.
+func (l *lines) take() []Event {
+	all, start := string(l.text), 0
+	for i, end := range l.ends[:l.n] {
+		l.events[i] = ConsoleOutput{Line: all[start:end]}
+		start = end
+	}
+	events := l.events[:l.n]
+	l.text, l.n = l.text[:0], 0
+	return events
+}
+
+// release gives back what has been borrowed. There are no lines in it.
+func (b *burst) release() {
+	if b.lines != nil && cap(b.lines.text) <= 2*maxText {
+		clear(b.lines.events[:])
+		linesPool.Put(b.lines)
+	}
+	b.lines = nil
 }
 
 // read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
@@ -41,7 +87,7 @@ func (s *session) read() error {
 			s.burst.frames++
 			s.flush()
 			s.count.framesSkipped.Add(1)
-			s.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
+			s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
 			continue
 		}
 		if err != nil {
@@ -52,18 +98,17 @@ func (s *session) read() error {
 		if buf = data; cap(buf) > keepBuffer {
 			buf = nil
 		}
-		frame, err := decoder.Decode(data)
-		if err == nil && frame.Event == wire.ConsoleOutput {
-			s.burst.lines = append(s.burst.lines, ConsoleOutput{Line: frame.Arg(0)})
-			if !tells || len(s.burst.lines) == maxLines || s.closing.Load() {
+		if line, ok := decoder.Line(data); ok {
+			if s.burst.add(line) || !tells || s.closing.Load() {
 				s.flush()
 			}
 			continue
 		}
 		s.flush()
+		frame, err := decoder.Decode(data)
 		if err != nil {
 			s.count.framesSkipped.Add(1)
-			s.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w", printable(string(data[:min(len(data), 80)]), 80), err)})
+			s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w", printable(string(data[:min(len(data), 80)]), 80), err)})
 			continue
 		}
 		if err := s.handle(toEvent(frame)); err != nil {
@@ -77,6 +122,7 @@ func (s *session) read() error {
 func (s *session) beforeWait() {
 	if !s.closing.Load() {
 		s.flush()
+		s.burst.release()
 	}
 }
 
@@ -90,16 +136,17 @@ func (s *session) flush() {
 	s.count.eventsReceived.Add(b.frames)
 	s.count.bytesReceived.Add(b.bytes)
 	b.frames, b.bytes = 0, 0
-	if len(b.lines) > 0 {
-		s.recovery.live(b.lines)
-		clear(b.lines)
-		b.lines = b.lines[:0]
+	if b.lines != nil && b.lines.n > 0 {
+		s.recovery.live(b.lines.take())
 	}
 }
 
 // handle does what an event that is not a console line asks of the session, and hands it on. An error ends the session.
 func (s *session) handle(ev Event) error {
 	switch ev := ev.(type) {
+	case ConsoleOutput: // of an unusual form
+		s.recovery.live([]Event{ev})
+		return nil
 	case AuthSuccess:
 		s.onAuthSuccess(ev)
 		return nil
@@ -112,20 +159,19 @@ func (s *session) handle(ev Event) error {
 		if ev.State == StateOffline {
 			s.recovery.serverOffline()
 		}
-		s.emit(ev)
-		if !s.isStatus {
-			s.isStatus = true
-			close(s.status)
+		s.owner.emit(ev)
+		if s.isUp {
+			s.stand()
 		}
 		return nil
 	case JWTError:
-		s.emit(ev)
+		s.owner.emit(ev)
 		return s.onJWTError(ev.Message)
 	case DaemonError:
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is good.
 		if text := withoutEventID(ev.Message); s.awaiting.Load() && text != ev.Message && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
-			s.answered(ev)
+			s.owner.answered(ev)
 			return nil
 		}
 	case TokenExpiring:
@@ -137,24 +183,18 @@ func (s *session) handle(ev Event) error {
 			s.refused(ev.Name())
 		}
 	case Throttled:
-		select {
-		case s.throttled <- struct{}{}:
-		default:
-		}
+		s.pace.throttled(time.Now())
 	case TransferStatus:
-		s.emit(ev)
+		s.owner.emit(ev)
 		return s.onTransfer(ev.Status)
 	}
-	s.emit(ev)
+	s.owner.emit(ev)
 	return nil
 }
 
 func (s *session) onAuthSuccess(ev AuthSuccess) {
 	// What was refused before this frame was refused for the old token.
-	select {
-	case <-s.triggers:
-	default:
-	}
+	s.renewal.satisfied()
 	tok := s.offered.Load()
 	if tok == nil {
 		return // before any auth: no daemon does it
@@ -169,7 +209,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	if !first {
 		s.renewed = time.Now()
 	}
-	lost := first && s.again || s.lost
+	lost := first && s.reconnects > 0 || s.lost
 	s.lost, s.overtaken = false, false
 	// Lines are held back before anybody can send, so that no answer is taken for an old line; and sending is possible before the
 	// consumer hears of it.
@@ -179,8 +219,8 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	case first && s.cfg.History:
 		s.recovery.begin(s, true)
 	}
-	s.auth(s, ev.Permissions, known)
-	s.emit(ev)
+	s.owner.authenticated(s, ev.Permissions, known)
+	s.owner.emit(ev)
 	if lost && s.cfg.NoResume {
 		s.recovery.gap()
 	}
@@ -191,7 +231,11 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	if first {
 		s.isUp = true
 		s.since = time.Now()
-		close(s.up)
+		if s.reconnects > 0 {
+			s.stand()
+		} else {
+			s.grace = time.AfterFunc(statusGrace, s.stand)
+		}
 	}
 }
 
@@ -238,7 +282,7 @@ func (s *session) isFresh() bool { return time.Since(s.renewed) < freshFor }
 func (s *session) refused(why string) {
 	s.lost = true
 	if s.authenticated.Swap(false) {
-		s.deauth(s)
+		s.owner.deauthenticated(s)
 		s.queue.fail(ErrNotConnected, nil)
 	}
 	s.trigger(why)
@@ -260,14 +304,6 @@ func (s *session) answer(err error) {
 	}
 	select {
 	case s.answers <- err:
-	default:
-	}
-}
-
-// trigger asks the renewer to renew at once. A flood of triggers is one.
-func (s *session) trigger(why string) {
-	select {
-	case s.triggers <- why:
 	default:
 	}
 }

@@ -28,9 +28,8 @@ const (
 // Lines are handed on with mu held, so that those of the reader and those that a timer releases keep their order; handing on never
 // blocks.
 type recovery struct {
-	emit      func(Event)
-	emitLines func([]Event)
-	count     *counters
+	to    lineOwner
+	count *counters
 
 	mu      sync.Mutex
 	seen    replay.Seen
@@ -48,11 +47,22 @@ type recovery struct {
 	idle    chan struct{} // closed while nothing is held back
 }
 
-func newRecovery(emit func(Event), emitLines func([]Event), count *counters) *recovery {
-	r := &recovery{emit: emit, emitLines: emitLines, count: count, idle: make(chan struct{})}
-	close(r.idle)
-	return r
+// lineOwner is what lines, and reports of gaps, are handed on to: the client.
+type lineOwner interface {
+	emit(Event)
+	emitLines([]Event)
 }
+
+func newRecovery(to lineOwner, count *counters) *recovery {
+	return &recovery{to: to, count: count, idle: closedChannel}
+}
+
+// closedChannel is one that has been closed.
+var closedChannel = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // begin holds lines back from now on and asks s for the daemon's history. With first it is not about a gap.
 func (r *recovery) begin(s *session, first bool) {
@@ -92,7 +102,7 @@ func (r *recovery) gap() {
 
 func (r *recovery) reportGap() {
 	r.count.gaps.Add(1)
-	r.emit(Gap{})
+	r.to.emit(Gap{})
 }
 
 // live hands console lines on, or holds them back. It takes the events as they are in their interfaces, which need not be made anew.
@@ -103,7 +113,7 @@ func (r *recovery) live(lines []Event) {
 		for _, ev := range lines {
 			r.seen.Add(ev.(ConsoleOutput).Line)
 		}
-		r.emitLines(lines)
+		r.to.emitLines(lines)
 		return
 	}
 	for _, ev := range lines {
@@ -118,7 +128,7 @@ func (r *recovery) line(boxed Event) {
 			return
 		}
 		r.seen.Add(ev.Line)
-		r.emit(boxed)
+		r.to.emit(boxed)
 		return
 	}
 	r.held = append(r.held, replay.Line{Text: ev.Line, At: time.Now()})
@@ -134,7 +144,7 @@ func (r *recovery) line(boxed Event) {
 
 func (r *recovery) handOn(ev ConsoleOutput) {
 	r.seen.Add(ev.Line)
-	r.emit(ev)
+	r.to.emit(ev)
 }
 
 // serverOffline ends the wait: an offline server's history is not sent.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -36,36 +37,99 @@ func (e *authRefused) Is(target error) bool {
 	return target == ErrAuthRejected && !curable(e.message)
 }
 
-// renew is the renewer: it sends the first token, and a fresh one before the old one ends, or when the daemon asks for it. It is
-// the only one that asks for credentials while the session lives, so there is never more than one request.
-func (s *session) renew(ctx context.Context) error {
-	if err := s.login(ctx); err != nil {
-		return ignoreEnd(ctx, err)
+// renewal is the state of a session's renewer from one renewal to the next.
+type renewal struct {
+	mu      sync.Mutex
+	running bool        // a renewer is at work
+	why     string      // why it has to renew at once; "": it has not
+	timer   *time.Timer // starts the next one when that is due; nil before the first and after the end
+	retry   backoff.Backoff
+	last    time.Time // of the last one
+}
+
+// due is why a token is renewed whose time has come.
+const due = "it is due"
+
+// logIn is the renewer at a connection's beginning: it sends the first token. Like every renewer it goes on with what has come up in the
+// meantime. Only one is ever at work, so there is never more than one request for credentials.
+func (s *session) logIn() error {
+	s.renewal.running = true // nobody else has the session yet
+	s.renewal.retry = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
+	if err := s.login(s.ctx); err != nil {
+		return ignoreEnd(s.ctx, err)
 	}
-	retry := backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
-	timer := time.NewTimer(time.Until(s.token.renewAt))
-	defer timer.Stop()
-	last := time.Now()
+	s.renewal.last = time.Now()
+	return s.renew()
+}
+
+// trigger lets a renewer renew at once. A flood of triggers is one.
+func (s *session) trigger(why string) {
+	r := &s.renewal
+	r.mu.Lock()
+	if r.why == "" {
+		r.why = why
+	}
+	start := !r.running
+	r.running = true
+	r.mu.Unlock()
+	if start {
+		s.spawn(s.renew)
+	}
+}
+
+// satisfied forgets a trigger: the daemon has just accepted a token.
+func (r *renewal) satisfied() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why = ""
+}
+
+// next returns why to renew at once. If there is no reason, the renewer has to end, and the next one begins when the token's time has come.
+func (r *renewal) next(wait time.Duration, start func()) (why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.why != "" {
+		why, r.why = r.why, ""
+		return why
+	}
+	r.running = false
+	if r.timer == nil {
+		r.timer = time.AfterFunc(wait, start)
+	} else {
+		r.timer.Reset(wait)
+	}
+	return ""
+}
+
+// stop lets no renewal come due any more.
+func (r *renewal) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
+}
+
+// renew is the renewer: it sends a fresh token before the old one ends, or when the daemon asks for it.
+func (s *session) renew() error {
+	r := &s.renewal
 	for {
-		var why string
-		select {
-		case <-timer.C:
-			why = "it is due"
-		case why = <-s.triggers:
-			// Tokens that are refused as soon as they have been accepted must not become a loop.
-			if time.Since(last) > time.Minute {
-				retry.Reset()
-			} else if err := sleep(ctx, max(retry.Next(), secondRule)); err != nil {
-				return ignoreEnd(ctx, err)
-			}
-		case <-ctx.Done():
+		why := r.next(time.Until(s.token.renewAt), func() { s.trigger(due) })
+		if why == "" {
 			return nil
 		}
-		if err := s.renewOnce(ctx, why); err != nil {
-			return ignoreEnd(ctx, err)
+		if why != due {
+			// Tokens that are refused as soon as they have been accepted must not become a loop.
+			if time.Since(r.last) > time.Minute {
+				r.retry.Reset()
+			} else if err := sleep(s.ctx, max(r.retry.Next(), secondRule)); err != nil {
+				return ignoreEnd(s.ctx, err)
+			}
 		}
-		last = time.Now()
-		timer.Reset(time.Until(s.token.renewAt))
+		if err := s.renewOnce(s.ctx, why); err != nil {
+			return ignoreEnd(s.ctx, err)
+		}
+		r.last = time.Now()
 	}
 }
 
@@ -145,7 +209,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 		}
 		err, delay = s.clean(err), max(delay, s.tokens.blocked())
 		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.token.expires))
-		s.emit(Error{Err: fmt.Errorf("renewing the token: %w", err)})
+		s.owner.emit(Error{Err: fmt.Errorf("renewing the token: %w", err)})
 		if err := sleep(ctx, delay); err != nil {
 			return err
 		}
@@ -175,13 +239,12 @@ func (s *session) authenticate(ctx context.Context, tok *token) error {
 	case <-s.answers:
 	default:
 	}
-	s.offered.Store(tok)
+	first := s.offered.Swap(tok) == nil
 	r := newRequest(wire.Auth, wire.AppendFrame(nil, wire.Auth, tok.Token))
 	r.before = func() error {
 		s.awaiting.Store(true)
-		if !s.started {
-			s.started = true
-			s.emit(s.start())
+		if first {
+			s.owner.emit(Start{Socket: tok.Socket, Reconnects: s.reconnects})
 		}
 		return nil
 	}

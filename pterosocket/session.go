@@ -3,6 +3,7 @@ package pterosocket
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,67 +19,75 @@ const (
 	authTimeout = 10 * time.Second
 	// statusGrace is how long the first status may take after auth success before the connection counts as up without one.
 	statusGrace = time.Second
-	// statsOverdue is how long a server that is not offline may be without stats before they are asked for.
-	statsOverdue = 5 * time.Second
 )
 
-// A session is one websocket connection from its handshake to its end: an errgroup of a reader, a writer, a renewer and a
-// pinger. It knows nothing of the connections before and after it but through the hooks in sessionConfig.
+// A session is one websocket connection from its handshake to its end: a reader, which is the goroutine that calls run, and an
+// errgroup of those that work with it: a writer while something is to be written, a renewer while a token is being renewed, a pinger
+// while a pong is awaited. An idle session is one goroutine, and timers. It knows nothing of the connections before and after it
+// but through sessionConfig.
 type session struct {
 	sessionConfig
 	conn   Conn
-	socket string
-	hard   context.Context // ends everything at once; the errgroup's context also ends gracefully
-	queue  *sendQueue
-	pace   *pacer
-	group  *errgroup.Group
-	ctx    context.Context // the group's: ends when the session does
+	hard   context.Context // ends everything at once
+	ctx    context.Context // ends when the session does; also gracefully, with errClosing
 	end    context.CancelCauseFunc
+	queue  sendQueue
+	pace   *pacer
+	epoch  time.Time
+	closed chan struct{} // closed when the connection has been
 
-	// Reader to renewer.
+	crew      errgroup.Group
+	crewMu    sync.Mutex
+	dismissed bool // nobody joins the crew any more
+
+	// The first token, and those after it.
+	renewal  renewal
 	answers  chan error            // the daemon's answer to the auth that was sent last: nil or an *authRefused; room for one
-	triggers chan string           // why to renew at once; room for one
 	awaiting atomic.Bool           // an auth has been sent and not been answered
 	offered  atomic.Pointer[token] // the token of that auth
 
-	// Reader to writer.
-	throttled chan struct{}
-
 	authenticated atomic.Bool
 	ended         atomic.Bool
-	closing       atomic.Bool  // the writer closes the connection
+	closing       atomic.Bool  // the connection is being closed
 	expires       atomic.Int64 // the token's end, in time since epoch
-	epoch         time.Time
+	writing       sync.Mutex   // held while a message is being written
 
-	up     chan struct{} // closed with the first auth success
-	status chan struct{} // closed with the first status
 	frames atomic.Uint64 // frames read, a sign of life
 	stats  atomic.Uint64 // those of them that were stats
+	pings  pings
 
-	burst     burst     // the reader's
-	started   bool      // a Start event has been emitted
+	standing sync.Once   // reports that the connection stands
+	stood    atomic.Bool // it has been reported
+	grace    *time.Timer // for the first status, on a first connection
+
+	// The reader's.
+	burst     burst
 	since     time.Time // of the first auth success
 	renewed   time.Time // of the last one after that
+	isUp      bool      // since the first auth success
 	lost      bool      // the daemon may have answered lines with jwt error since the last auth success
-	isUp      bool
-	overtaken bool // a refusal has come since the last renewal that may be about the token before
-	isStatus  bool
+	overtaken bool      // a refusal has come since the last renewal that may be about the token before
 }
 
 // sessionConfig is what a session is given.
 type sessionConfig struct {
-	cfg      *Config
-	tokens   *tokens
-	token    *token // the one in use, or on its way to be; only the renewer's
-	count    *counters
-	emit     func(Event)                                      // hands an event on; never blocks
-	auth     func(s *session, perms []Permission, known bool) // authenticated, by the first token or a new one
-	deauth   func(s *session)                                 // it takes no commands, for the time being or for ever
-	answered func(Event)                                      // hands on an answer to an auth, which is no answer to anything else
-	offline  func() bool                                      // the server is known to be offline
-	recovery *recovery
-	again    bool         // a reconnect: lines may have been missed
-	start    func() Event // returns the Start event
+	owner      owner
+	cfg        *Config
+	tokens     *tokens
+	token      *token // the one in use, or on its way to be; only the renewer's
+	count      *counters
+	recovery   *recovery
+	reconnects int         // how many connections there were before; 0: lines cannot have been missed
+	stands     func() bool // told once that the connection stands; false: too late, it is being given up
+}
+
+// owner is what a session tells of itself: the client, of which it knows no more.
+type owner interface {
+	emit(Event)                                               // hands an event on; never blocks
+	answered(Event)                                           // hands on an answer to an auth, which is no answer to anything else
+	authenticated(s *session, perms []Permission, known bool) // by the first token or a new one
+	deauthenticated(s *session)                               // it takes no commands, for the time being or for ever
+	offline() bool                                            // the server is known to be offline
 }
 
 // Why a session ended, when it was neither the daemon nor the network.
@@ -91,48 +100,100 @@ var (
 	errAuthTimeout = errors.New("the daemon did not answer the auth message")
 )
 
-// openSession starts the goroutines of a session on conn. soft ends it gracefully, hard at once.
-func openSession(soft, hard context.Context, conn Conn, sc sessionConfig) *session {
+// newSession returns a session on conn. soft ends it gracefully, hard at once. It must be run.
+func newSession(soft, hard context.Context, conn Conn, sc sessionConfig) *session {
 	s := &session{
 		sessionConfig: sc,
 		conn:          conn,
-		socket:        sc.token.Socket,
 		hard:          hard,
-		queue:         newSendQueue(),
 		pace:          newPacer(sc.cfg.Limits),
-		answers:       make(chan error, 1),
-		triggers:      make(chan string, 1),
-		throttled:     make(chan struct{}, 1),
 		epoch:         time.Now(),
-		up:            make(chan struct{}),
-		status:        make(chan struct{}),
+		closed:        make(chan struct{}),
+		answers:       make(chan error, 1),
 	}
-	soft, s.end = context.WithCancelCause(soft)
-	group, ctx := errgroup.WithContext(soft)
-	s.group, s.ctx = group, ctx
-	group.Go(func() error { return s.read() })
-	group.Go(func() error { return s.write(ctx) })
-	group.Go(func() error { return s.renew(ctx) })
-	if sc.cfg.PingInterval > 0 {
-		group.Go(func() error { return s.ping(ctx) })
-	}
+	s.ctx, s.end = context.WithCancelCause(soft)
+	s.queue.start = func() { s.spawn(s.write) }
 	return s
 }
 
-// wait returns why the session ended, when all of its goroutines have.
-func (s *session) wait() error {
-	err := s.clean(s.group.Wait())
-	s.end(nil)
+// run is the session's life: it returns why that ended, when nothing of it is left.
+func (s *session) run() error {
+	context.AfterFunc(s.ctx, s.shut)
+	s.spawn(s.logIn)
+	s.startPings()
+	s.end(s.read())
+	<-s.closed
+	s.crewMu.Lock()
+	s.dismissed = true
+	s.crewMu.Unlock()
+	s.renewal.stop()
+	s.stopPings()
+	s.standing.Do(func() {}) // too late for that
+	if s.grace != nil {
+		s.grace.Stop()
+	}
+	_ = s.crew.Wait() // errors have gone to end
 	s.authenticated.Store(false)
 	s.recovery.end()
-	return err
+	return s.clean(context.Cause(s.ctx))
+}
+
+// spawn lets f run until the session's end at the latest. An error ends the session. Once that has ended, f is not called.
+func (s *session) spawn(f func() error) {
+	s.crewMu.Lock()
+	defer s.crewMu.Unlock()
+	if s.dismissed {
+		return
+	}
+	s.crew.Go(func() error {
+		if err := f(); err != nil {
+			s.end(err)
+		}
+		return nil
+	})
+}
+
+// shut closes the connection at the session's end, which ends the reader.
+func (s *session) shut() {
+	defer close(s.closed)
+	s.down() // first, so that whoever fails below and waits with Ready waits for the next connection
+	err := ErrNotConnected
+	if context.Cause(s.ctx) == errClosing || s.hard.Err() != nil { // the value itself
+		err = ErrClosed
+	}
+	s.queue.fail(err, err)
+	s.writing.Lock() // a message that has begun comes to its end
+	defer s.writing.Unlock()
+	s.closing.Store(true)
+	s.closeConn()
+}
+
+// closeConn ends the connection: with a close handshake when Commands.Close asked for it, at once otherwise.
+func (s *session) closeConn() {
+	deadline := s.hard
+	if context.Cause(s.ctx) != errClosing { // the value itself
+		ended, cancel := context.WithCancel(s.hard)
+		cancel()
+		deadline = ended
+	}
+	bounded, cancel := context.WithTimeout(deadline, closeTimeout)
+	defer cancel()
+	_ = s.conn.Close(bounded, closeNormal, "")
 }
 
 // down notes that the session takes no commands any more, for ever.
 func (s *session) down() {
 	s.ended.Store(true)
 	s.authenticated.Store(false)
-	s.deauth(s)
+	s.owner.deauthenticated(s)
+}
+
+// stand reports that the connection stands, unless that has been done.
+func (s *session) stand() {
+	s.standing.Do(func() {
+		s.stood.Store(s.stands())
+		s.stands = nil // and what it holds
+	})
 }
 
 // clean removes the session's secrets from an error of a peer or a library that quotes them.
@@ -142,23 +203,6 @@ func (s *session) clean(err error) error {
 		secrets = append(secrets, tok.Token)
 	}
 	return redact(err, secrets...)
-}
-
-// abort ends the session at once, and returns why it should have been up by now but is not.
-func (s *session) abort() error {
-	s.end(errAuthTimeout)
-	_ = s.wait()
-	return errAuthTimeout
-}
-
-// wasUp reports whether the session has been authenticated.
-func (s *session) wasUp() bool {
-	select {
-	case <-s.up:
-		return true
-	default:
-		return false
-	}
 }
 
 // isAuthenticated reports whether the daemon takes commands: it has accepted a token that has not ended since.
@@ -171,41 +215,4 @@ func (s *session) requestStats() *request {
 	r := newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, ""))
 	s.queue.add(r)
 	return r
-}
-
-// ping finds out that the daemon or the network has gone without a word. Every PingInterval it pings; when neither the pong nor
-// any frame comes within min(PingInterval, 10 s), the session ends.
-func (s *session) ping(ctx context.Context) error {
-	interval := s.cfg.PingInterval
-	stats, statsAt := s.stats.Load(), time.Now()
-	var asked *request // for stats
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil
-		}
-		// A server that is not offline sends stats each second, unless both frames were lost that told that it is.
-		if now := s.stats.Load(); now != stats {
-			stats, statsAt = now, time.Now()
-		} else if time.Since(statsAt) > statsOverdue && s.isAuthenticated() && !s.offline() && (asked == nil || !asked.pending()) {
-			asked, statsAt = s.requestStats(), time.Now()
-		}
-		frames, start := s.frames.Load(), time.Now()
-		pong, cancel := context.WithTimeout(ctx, min(interval, 10*time.Second))
-		err := s.conn.Ping(pong)
-		timedOut := pong.Err() != nil
-		cancel()
-		switch {
-		case err == nil:
-			s.count.pingRTT.Store(int64(time.Since(start)))
-		case ctx.Err() != nil:
-			return nil
-		case !timedOut: // the connection is ending, and the reader tells how
-		case s.frames.Load() == frames:
-			return errNoPong
-		}
-	}
 }

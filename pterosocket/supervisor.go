@@ -19,14 +19,54 @@ const (
 	askAnew = 3
 )
 
-// supervise owns every other goroutine. It makes one connection after the other until the end, and reports that.
+// attempts is what the supervisor keeps from one connection to the next.
+type attempts struct {
+	connected   bool // there has been a connection that stood
+	failures    int  // in a row
+	delays      backoff.Backoff
+	firstDelays backoff.Backoff // until the first connection stands
+	failure     error           // the first one, or the last that says more than that time is up
+
+	connecting context.Context // ends an attempt: soft, but ConnectTimeout until the first connection stands
+	cancel     context.CancelFunc
+}
+
+// supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then keeps the connection
+// and makes it anew whenever it is lost, until the end, and reports that.
+//
+// While a connection lives, its reader runs in this goroutine, so little of its stack should be in use here.
 func (c *client) supervise() {
 	defer close(c.done)
+	a := c.newAttempts()
+	for {
+		s, err := c.open(a)
+		if err == nil {
+			err = s.run()
+		}
+		if again, err := c.next(a, s, err); !again {
+			c.conclude(a, err)
+			return
+		}
+	}
+}
+
+func (c *client) newAttempts() *attempts {
+	a := &attempts{
+		delays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max},
+		// The first connection is waited for: several attempts should have room in ConnectTimeout.
+		firstDelays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: max(c.cfg.Backoff.Min, min(c.cfg.Backoff.Max, c.cfg.ConnectTimeout/6))},
+	}
+	a.connecting, a.cancel = context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
+	return a
+}
+
+// conclude ends it all: nil for Commands.Close.
+func (c *client) conclude(a *attempts, err error) {
 	defer c.cutShort(nil)
-	connected, err := c.run()
+	a.cancel()
 	c.closing(nil) // nothing is sent any more
 	c.disconnected()
-	if !connected {
+	if !a.connected {
 		c.out.clear()
 		defer func() { c.first <- err }()
 	}
@@ -39,89 +79,76 @@ func (c *client) supervise() {
 	c.cfg.Logger.Info("the connection has ended for good", "error", err)
 }
 
-// run connects until the first connection stands, which Connect waits for, then keeps the connection, and makes it anew whenever
-// it is lost. It returns whether there was one, and why it ended: nil for Commands.Close.
-func (c *client) run() (connected bool, _ error) {
+// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits until it is time for the
+// next attempt. When there is to be none, it returns why: nil for Commands.Close.
+func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) {
 	log := c.cfg.Logger
-	delays := backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max}
-	// The first connection is waited for: several attempts should have room in ConnectTimeout.
-	firstDelays := backoff.Backoff{Min: c.cfg.Backoff.Min, Max: max(c.cfg.Backoff.Min, min(c.cfg.Backoff.Max, c.cfg.ConnectTimeout/6))}
-	connecting, cancel := context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
-	defer cancel()
-	var failure error // the last one that says more than that time is up
-	for failures := 1; ; failures++ {
-		s, err := c.open(connecting, connected)
-		stood := err == nil
-		if stood {
-			failures = 0
-			if connected {
-				c.count.reconnects.Add(1)
-			} else {
-				connected, connecting = true, c.soft
-				c.first <- nil
-			}
-			log.Info("connected", "socket", s.socket, "reconnects", c.count.reconnects.Load())
-			err = s.wait()
-			c.disconnected()
-			// Only a connection that has proved stable wins back the short delays: accepting and dropping must not become a loop.
-			if time.Since(s.since) >= c.cfg.Backoff.Max {
-				delays.Reset()
-			}
-			if connected && delays.Fresh() {
-				delays.Skip(herdSteps)
-			}
-		} else {
-			c.count.failedAttempts.Add(1)
+	a.failures++
+	stood := s != nil && s.stood.Load()
+	if stood {
+		a.failures = 0
+		a.connected = true
+		c.disconnected()
+		// Only a connection that has proved stable wins back the short delays: accepting and dropping must not become a loop.
+		if time.Since(s.since) >= c.cfg.Backoff.Max {
+			a.delays.Reset()
 		}
-		if c.soft.Err() != nil {
-			return connected, c.cause()
+		if a.delays.Fresh() {
+			a.delays.Skip(herdSteps)
 		}
-		if failure == nil || connecting.Err() == nil && !errors.Is(err, errBudget) {
-			failure = err
-		}
-
-		delay := firstDelays.Next()
-		if connected {
-			delay = delays.Next()
-		}
-		switch judge(err) {
-		case stop:
-			return connected, err
-		case waitSlowly:
-			if !connected {
-				return connected, err
-			}
-			delay = c.cfg.Backoff.Max
-		case renewFirst:
-			c.tokens.forget()
-		}
-		if failures > 0 && failures%askAnew == 0 {
-			c.tokens.forget()
-		}
-		delay = max(delay, retryAfterOf(err), c.tokens.blocked())
-		switch {
-		case stood:
-			code, reason := closeCode(err)
-			log.Warn("the connection was lost", "error", err, "code", code, "lasted", time.Since(s.since), "retry_in", delay)
-			c.emit(Close{Code: code, Reason: reason, Err: err, RetryIn: delay})
-		case connected:
-			log.Warn("reconnecting failed", "error", err, "attempt", failures, "retry_in", delay)
-			c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
-		default:
-			log.Warn("connecting failed", "error", err, "attempt", failures, "retry_in", delay)
-			c.lines.forget() // nobody has the channel yet
-			c.out.clear()
-		}
-		if deadline, ok := connecting.Deadline(); ok && !connected && retryAfterOf(err) > time.Until(deadline) {
-			return connected, err
-		}
-		if sleep(connecting, delay) != nil {
-			if c.soft.Err() != nil {
-				return connected, c.cause()
-			}
-			return connected, fmt.Errorf("no connection within %v: %w", c.cfg.ConnectTimeout, failure)
-		}
+	} else {
+		c.count.failedAttempts.Add(1)
 	}
+	if c.soft.Err() != nil {
+		return false, c.cause()
+	}
+	if a.failure == nil || a.connecting.Err() == nil && !errors.Is(err, errBudget) {
+		a.failure = err
+	}
+
+	delays := &a.firstDelays
+	if a.connected {
+		delays = &a.delays
+	}
+	delay := delays.Next()
+	switch judge(err) {
+	case stop:
+		return false, err
+	case waitSlowly:
+		if !a.connected {
+			return false, err
+		}
+		delay = c.cfg.Backoff.Max
+	case renewFirst:
+		c.tokens.forget()
+	}
+	if a.failures > 0 && a.failures%askAnew == 0 {
+		c.tokens.forget()
+	}
+	delay = max(delay, retryAfterOf(err), c.tokens.blocked())
+	switch {
+	case stood:
+		code, reason := closeCode(err)
+		log.Warn("the connection was lost", "error", err, "code", code, "lasted", time.Since(s.since), "retry_in", delay)
+		c.emit(Close{Code: code, Reason: reason, Err: err, RetryIn: delay})
+	case a.connected:
+		log.Warn("reconnecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
+		c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
+	default:
+		log.Warn("connecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
+		c.lines.forget() // nobody has the channel yet
+		c.out.clear()
+	}
+	if deadline, ok := a.connecting.Deadline(); ok && !a.connected && retryAfterOf(err) > time.Until(deadline) {
+		return false, err
+	}
+	if sleep(a.connecting, delay) != nil {
+		if c.soft.Err() != nil {
+			return false, c.cause()
+		}
+		return false, fmt.Errorf("no connection within %v: %w", c.cfg.ConnectTimeout, a.failure)
+	}
+	return true, nil
 }
 
 // cause returns why soft has ended: nil for Commands.Close, the cause of the caller's context otherwise.
@@ -132,62 +159,60 @@ func (c *client) cause() error {
 	return nil
 }
 
-// open makes one connection and returns it authenticated. With again it does not wait for the first status.
-func (c *client) open(ctx context.Context, again bool) (*session, error) {
-	tok, err := c.tokens.get(ctx)
+// open makes one connection, which is to be authenticated yet.
+func (c *client) open(a *attempts) (s *session, err error) {
+	// In a goroutine of its own, since what HTTP and TLS need of a stack is much, and this one's is kept as long as the connection.
+	opened := make(chan struct{})
+	go func() {
+		defer close(opened)
+		s, err = c.openHere(a)
+	}()
+	<-opened
+	return s, err
+}
+
+// firstStands returns what the first session tells when it stands: that Connect may return. Until then it has to end with a.connecting.
+func (c *client) firstStands(a *attempts, s *session) func() bool {
+	keep, socket := context.AfterFunc(a.connecting, func() { s.end(errAuthTimeout) }), s.token.Socket
+	return func() bool {
+		if !keep() {
+			return false
+		}
+		a.cancel() // nothing has to hurry any more
+		a.connecting, a.cancel = c.soft, func() {}
+		c.first <- nil
+		c.cfg.Logger.Info("connected", "socket", socket)
+		return true
+	}
+}
+
+func (c *client) openHere(a *attempts) (*session, error) {
+	tok, err := c.tokens.get(a.connecting)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.dial(ctx, tok)
+	conn, err := c.dial(a.connecting, tok)
 	if err != nil {
 		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
-		if errors.Is(err, ErrServerNotFound) && !c.notFound && (again || time.Since(tok.received) > dialTimeout) {
+		if errors.Is(err, ErrServerNotFound) && !c.notFound && (a.connected || time.Since(tok.received) > dialTimeout) {
 			c.notFound = true
 			return nil, fmt.Errorf("%w: %w", errTransferred, errors.New(err.Error()))
 		}
 		return nil, err
 	}
 	c.notFound = false
-	reconnects := 0
-	if again {
-		reconnects = int(c.count.reconnects.Load()) + 1
-	}
-	s := openSession(c.soft, c.hard, conn, sessionConfig{
-		cfg:      &c.cfg,
-		tokens:   &c.tokens,
-		token:    tok,
-		count:    &c.count,
-		emit:     c.emit,
-		answered: c.out.push,
-		offline:  c.offline,
-		start:    func() Event { return Start{Socket: tok.Socket, Reconnects: reconnects} },
-		again:    again,
-		recovery: c.lines,
-		auth:     c.authenticated,
-		deauth:   c.deauthenticated,
-	})
-	select {
-	case <-s.up:
-	case <-s.ctx.Done():
-		if again && s.wasUp() { // up and gone: it has been a connection
-			return s, nil
+	sc := sessionConfig{owner: c, cfg: &c.cfg, tokens: &c.tokens, token: tok, count: &c.count, recovery: c.lines}
+	if a.connected {
+		sc.reconnects = int(c.count.reconnects.Load()) + 1
+		sc.stands = func() bool {
+			c.count.reconnects.Add(1)
+			c.cfg.Logger.Info("connected", "socket", tok.Socket, "reconnects", c.count.reconnects.Load())
+			return true
 		}
-		return nil, s.wait()
-	case <-ctx.Done():
-		return nil, s.abort()
 	}
-	if again {
-		return s, nil
-	}
-	grace := time.NewTimer(statusGrace)
-	defer grace.Stop()
-	select {
-	case <-s.status:
-	case <-grace.C:
-	case <-s.ctx.Done():
-		return nil, s.wait()
-	case <-ctx.Done():
-		return nil, s.abort()
+	s := newSession(c.soft, c.hard, conn, sc)
+	if !a.connected {
+		s.stands = c.firstStands(a, s)
 	}
 	return s, nil
 }

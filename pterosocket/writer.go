@@ -101,14 +101,14 @@ func (r *request) pending() bool {
 
 // A sendQueue holds what waits to be written: commands in the order of the calls, and an auth that goes before all of them.
 type sendQueue struct {
+	start func() // starts the writer
+
 	mu       sync.Mutex
 	auth     *request
 	commands []*request
 	closed   error         // what new requests fail with; nil: open
-	wake     chan struct{} // something was added; room for one
+	wake     chan struct{} // tells the writer to look again; room for one; nil: there is no writer
 }
-
-func newSendQueue() *sendQueue { return &sendQueue{wake: make(chan struct{}, 1)} }
 
 // add queues r, or settles it at once when the queue has been closed.
 func (q *sendQueue) add(r *request) {
@@ -121,38 +121,48 @@ func (q *sendQueue) add(r *request) {
 	default:
 		q.commands = append(q.commands, r)
 	}
-	q.mu.Unlock()
-	if closed != nil {
-		r.settle(closed)
-		return
+	idle := q.wake == nil
+	if closed == nil && idle {
+		q.wake = make(chan struct{}, 1)
 	}
-	q.signal()
+	q.mu.Unlock()
+	switch {
+	case closed != nil:
+		r.settle(closed)
+	case idle:
+		q.start()
+	default:
+		q.signal()
+	}
 }
 
-// signal wakes the writer.
+// signal wakes the writer, if there is one.
 func (q *sendQueue) signal() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
-// next returns what is to be written next, without removing it; nil if there is nothing.
-func (q *sendQueue) next() *request {
+// next returns what is to be written next, without removing it, and what the writer may be woken by. If there is nothing, the writer has
+// to end, and the next add starts another.
+func (q *sendQueue) next() (*request, <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.auth != nil && q.auth.pending() {
-		return q.auth
+		return q.auth, q.wake
 	}
 	q.auth = nil
 	for i, r := range q.commands {
 		if r.pending() {
 			q.commands = slices.Delete(q.commands, 0, i)
-			return r
+			return r, q.wake
 		}
 	}
-	q.commands = nil
-	return nil
+	q.commands, q.wake = nil, nil
+	return nil, nil
 }
 
 // fail settles all commands that wait. With closed, all that come later fail with it too.
@@ -174,47 +184,34 @@ func (q *sendQueue) fail(err, closed error) {
 	}
 }
 
-// write is the writer: the only goroutine that writes messages, and the one that closes the connection, which ends the reader.
-// It ends with ctx.
-func (s *session) write(ctx context.Context) error {
-	defer func() {
-		s.down() // first, so that whoever fails below and waits with Ready waits for the next connection
-		err := ErrNotConnected
-		if context.Cause(ctx) == errClosing || s.hard.Err() != nil { // the value itself
-			err = ErrClosed
-		}
-		s.queue.fail(err, err)
-		s.closeConn(ctx)
-	}()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		r := s.queue.next()
-		var due <-chan time.Time
-		if r != nil {
-			delay := s.pace.delay(time.Now(), r.event)
-			if delay == 0 {
-				if err := s.writeOne(ctx, r); err != nil {
-					return err
-				}
-				continue
-			}
-			timer.Reset(delay)
-			due = timer.C
-		}
-		select {
-		case <-due:
-		case <-s.queue.wake:
-		case <-s.throttled:
-			s.pace.throttled(time.Now())
-		case <-ctx.Done():
+// write is the writer: the only goroutine that writes messages, until there is none.
+func (s *session) write() error {
+	for s.ctx.Err() == nil {
+		r, wake := s.queue.next()
+		if r == nil {
 			return nil
 		}
+		if delay := s.pace.delay(time.Now(), r.event); delay > 0 {
+			timer := time.NewTimer(delay)
+			select {
+			case <-timer.C:
+			case <-wake:
+			case <-s.ctx.Done():
+			}
+			timer.Stop()
+			continue
+		}
+		if err := s.writeOne(r); err != nil {
+			return err
+		}
 	}
+	return nil // shut settles what waits
 }
 
-func (s *session) writeOne(ctx context.Context, r *request) error {
-	if !r.claim() {
+func (s *session) writeOne(r *request) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.ctx.Err() != nil || !r.claim() {
 		return nil
 	}
 	if r.event != wire.Auth && !s.isAuthenticated() {
@@ -231,8 +228,8 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 	// A graceful end lets a message that has begun come to its own.
 	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() {
-		if context.Cause(ctx) != errClosing { // the value itself
+	defer context.AfterFunc(s.ctx, func() {
+		if context.Cause(s.ctx) != errClosing { // the value itself
 			cancel()
 		}
 	})()
@@ -247,18 +244,4 @@ func (s *session) writeOne(ctx context.Context, r *request) error {
 	}
 	r.settle(nil)
 	return nil
-}
-
-// closeConn ends the connection: with a close handshake when Commands.Close asked for it, at once otherwise.
-func (s *session) closeConn(ctx context.Context) {
-	deadline := s.hard
-	if context.Cause(ctx) != errClosing { // the value itself
-		ended, cancel := context.WithCancel(s.hard)
-		cancel()
-		deadline = ended
-	}
-	bounded, cancel := context.WithTimeout(deadline, closeTimeout)
-	defer cancel()
-	s.closing.Store(true)
-	_ = s.conn.Close(bounded, closeNormal, "")
 }

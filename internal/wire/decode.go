@@ -81,6 +81,20 @@ func (d *Decoder) decodeFast(data []byte) bool {
 	return true
 }
 
+// Line returns the text of a frame that is a console line just as daemons send it, which nearly all frames are. For every other, valid or
+// not, a console line among them, it reports false, and Decode is to be asked. The text is valid until the next call.
+func (d *Decoder) Line(data []byte) (text []byte, ok bool) {
+	const head, tail = `{"event":"` + ConsoleOutput + `","args":["`, "]}\n"
+	if len(data) < len(head) || string(data[:len(head)]) != head {
+		return nil, false
+	}
+	if cap(d.scratch) > keepScratch {
+		d.scratch = nil
+	}
+	text, pos, ok := d.text(data, len(head))
+	return text, ok && string(data[pos:]) == tail
+}
+
 // list reads the arguments up to and including the closing bracket.
 func (d *Decoder) list(data []byte, pos int) (int, bool) {
 	list := d.args[:0]

@@ -44,6 +44,9 @@ func checkFrame(t *testing.T, data []byte) {
 	want, ok := oracle(data)
 	var d Decoder
 	for range 2 { // the second time with a scratch buffer in use
+		if line, isLine := d.Line(data); isLine && (!ok || want.Event != ConsoleOutput || len(want.Args) != 1 || want.Args[0] != string(line)) {
+			t.Fatalf("Line(%q) = %q, encoding/json: %+v, %v", data, line, want, ok)
+		}
 		got, err := d.Decode(data)
 		if (err == nil) != ok {
 			t.Fatalf("Decode(%q) error = %v, encoding/json accepts: %v", data, err, ok)
