@@ -92,7 +92,7 @@ func (s storm) run(t *testing.T) {
 		if i == clients-1 {
 			cfg.QueueSize = 200 // the slow one
 		}
-		events, c, err := pterosocket.Connect(ctx, cfg)
+		events, c, err := open(ctx, cfg)
 		must(t, err)
 		commands[i], witnesses[i] = c, new(witness)
 		slow := i == clients-1

@@ -44,7 +44,7 @@ func TestEndsAtAnyMoment(t *testing.T) {
 					defer srv.Close()
 					ctx, cancel := context.WithCancelCause(t.Context())
 					defer cancel(nil)
-					events, commands, err := pterosocket.Connect(ctx, config(srv))
+					events, commands, err := open(ctx, config(srv))
 					must(t, err)
 					c := &client{t: t, events: events, Commands: commands}
 					reach(srv, c)

@@ -33,13 +33,21 @@ func virtual(t *testing.T, cfg pterotest.Config, test func(t *testing.T, srv *pt
 	})
 }
 
+// open is pterosocket.Connect on the transport under test.
+func open(ctx context.Context, cfg pterosocket.Config) (<-chan pterosocket.Event, *pterosocket.Commands, error) {
+	if cfg.Dialer == nil {
+		cfg.Dialer = dialerUnderTest(cfg)
+	}
+	return pterosocket.Connect(ctx, cfg)
+}
+
 // connect connects and closes at the end of the test.
 func connect(t *testing.T, cfg pterosocket.Config) *client {
 	t.Helper()
 	if testing.Verbose() {
 		cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	events, commands, err := pterosocket.Connect(t.Context(), cfg)
+	events, commands, err := open(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("Connect: %v", err)
 	}

@@ -96,7 +96,7 @@ func TestEveryFamilyRefuses(t *testing.T) {
 					if test.prepare != nil {
 						test.prepare(t, srv, &cfg)
 					}
-					_, _, err := pterosocket.Connect(t.Context(), cfg)
+					_, _, err := open(t.Context(), cfg)
 					wantError(t, err, test.want)
 					if err == nil || !strings.Contains(err.Error(), test.says) {
 						t.Errorf("%q does not say %q", err, test.says)

@@ -52,7 +52,7 @@ func TestConnectRefused(t *testing.T) {
 				var log bytes.Buffer
 				cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				start := time.Now()
-				_, _, err := pterosocket.Connect(t.Context(), cfg)
+				_, _, err := open(t.Context(), cfg)
 				wantError(t, err, test.want)
 				if err == nil || !strings.Contains(err.Error(), test.says) {
 					t.Errorf("the message %q does not say %q", err, test.says)
@@ -98,7 +98,7 @@ func TestConnectRetriesWhatMayPass(t *testing.T) {
 		virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 			srv.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool { w.WriteHeader(503); return false })
 			start := time.Now()
-			_, _, err := pterosocket.Connect(t.Context(), config(srv))
+			_, _, err := open(t.Context(), config(srv))
 			var panel *pterosocket.PanelError
 			if !errors.As(err, &panel) || panel.StatusCode != 503 {
 				t.Errorf("Connect: %v", err)
@@ -126,7 +126,7 @@ func TestConnectRetriesWhatMayPass(t *testing.T) {
 			}
 			cfg := config(srv)
 			cfg.ConnectTimeout = time.Second
-			_, _, err := pterosocket.Connect(t.Context(), cfg)
+			_, _, err := open(t.Context(), cfg)
 			wantError(t, err, pterosocket.ErrTooManyConnections)
 			time.AfterFunc(5*time.Second, func() { _ = others[0].Close() })
 			connect(t, config(srv))
@@ -174,7 +174,7 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 				ctx, cancel := contextWithCause(t)
 				time.AfterFunc(900*time.Millisecond, func() { cancel(cause) })
 				start := time.Now()
-				_, _, err := pterosocket.Connect(ctx, config(srv))
+				_, _, err := open(ctx, config(srv))
 				wantError(t, err, cause)
 				if d := time.Since(start); d > time.Second {
 					t.Errorf("it took %v", d)

@@ -71,7 +71,7 @@ func TestDialerOfOnesOwn(t *testing.T) {
 		virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 			cfg := config(srv)
 			cfg.Dialer = &dialer{fail: &pterosocket.HandshakeError{StatusCode: 403, Body: "Forbidden\n{}"}}
-			_, _, err := pterosocket.Connect(t.Context(), cfg)
+			_, _, err := open(t.Context(), cfg)
 			wantError(t, err, pterosocket.ErrOriginRejected)
 			if !strings.Contains(err.Error(), srv.Origin()) {
 				t.Errorf("the message does not name the origin sent: %v", err)
@@ -97,7 +97,7 @@ func TestErrorsOfOthersShowNoSecret(t *testing.T) {
 		cfg := config(srv)
 		cfg.Dialer = quoting{}
 		cfg.ConnectTimeout = 5 * time.Second
-		_, _, err := pterosocket.Connect(t.Context(), cfg)
+		_, _, err := open(t.Context(), cfg)
 		if err == nil || strings.Contains(err.Error(), "eyJ") || !strings.Contains(err.Error(), "cannot write") {
 			t.Errorf("Connect: %v", err)
 		}
@@ -125,7 +125,7 @@ func TestCredentialSourceOfOnesOwn(t *testing.T) {
 				cfg := config(srv)
 				cfg.Credentials = source(func(context.Context) (pterosocket.Credentials, error) { return pterosocket.Credentials{}, test.err })
 				start := time.Now()
-				_, _, err := pterosocket.Connect(t.Context(), cfg)
+				_, _, err := open(t.Context(), cfg)
 				if test.want != nil {
 					wantError(t, err, test.want)
 				}

@@ -1,0 +1,63 @@
+package gorilla
+
+import (
+	"net"
+	"sync"
+)
+
+const (
+	// readBuffer is what every connection keeps for reading.
+	readBuffer = 1 << 10
+	// burstBuffer is what one borrows while more comes than that.
+	burstBuffer = 32 << 10
+)
+
+// burstBuffers are *[burstBuffer]byte.
+var burstBuffers = sync.Pool{New: func() any { return new([burstBuffer]byte) }}
+
+// stream is the TCP connection beneath. It tells when a Read is about to wait for the network, and reads much at once while much
+// comes: an idle connection, of which a program may have thousands, should not keep the memory that a busy one needs.
+type stream struct {
+	net.Conn
+	onWait func() // set before the first Read of a message
+
+	more   bool // the last Read from the network was cut short by its buffer
+	burst  *[burstBuffer]byte
+	unread []byte // of burst
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if len(s.unread) == 0 {
+		if s.onWait != nil {
+			s.onWait()
+		}
+		if !s.more {
+			n, err := s.Conn.Read(p)
+			s.more = n == len(p)
+			return n, err
+		}
+		if s.burst == nil {
+			s.burst = burstBuffers.Get().(*[burstBuffer]byte)
+		}
+		n, err := s.Conn.Read(s.burst[:])
+		s.more = n > len(p)
+		if err != nil || n == 0 {
+			s.release()
+			return 0, err
+		}
+		s.unread = s.burst[:n]
+	}
+	n := copy(p, s.unread)
+	s.unread = s.unread[n:]
+	if len(s.unread) == 0 && !s.more {
+		s.release()
+	}
+	return n, nil
+}
+
+func (s *stream) release() {
+	burstBuffers.Put(s.burst)
+	s.burst, s.unread = nil, nil
+}
+
+func newStream(conn net.Conn) *stream { return &stream{Conn: conn} }
