@@ -6,8 +6,11 @@ FUZZ    ?= 30s
 SEED    ?=
 FOR     ?= 10m
 PKGS    := ./...
+# Modules of their own, so that the library's stays small: its second transport, its peers' benchmarks, other authors' clients.
+NESTED  := pterosocket/gorilla internal/bench internal/interop
+NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
-.PHONY: help run test lint fmt fuzz cover chaos soak bench flaky interop
+.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -17,6 +20,8 @@ run: ## the console program; make run ARGS="-for 5s" for a bounded run
 
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 4m $(PKGS)
+	cd pterosocket/gorilla && $(GO) test -race -timeout 4m ./...
+	cd internal/bench && $(GO) test -race -timeout 2m ./...
 
 lint: ## formatting, vet and staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
@@ -24,6 +29,8 @@ lint: ## formatting, vet and staticcheck
 	cd internal/tools && $(GO) build -o ../../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	./bin/staticcheck $(PKGS)
 	$(GO) mod tidy -diff
+	@set -e; for dir in $(NESTED); do echo "$$dir"; \
+	  (cd $$dir && $(GO) vet ./... && $(CURDIR)/bin/staticcheck ./... && $(GO) mod tidy -diff); done
 
 fmt: ## formats the code
 	gofmt -w .
@@ -38,11 +45,16 @@ cover: ## the tests' coverage
 	$(GO) tool cover -func cover.out | tail -n 1
 
 interop: ## other authors' clients against pterotest; needs Node and the npm registry
-	cd internal/interop && npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
-	cd internal/interop && $(GO) vet ./... && $(GO) test -race -count 1 -parallel 16 -timeout 5m -v .
+	cd internal/interop && $(NPM) && $(GO) test -race -count 1 -parallel 16 -timeout 5m -v .
 
-bench: ## decoding, the queue and delivery
+bench: ## beside its peers, in the same run; writes pterosocket/docs; needs Node and the npm registry, takes a quarter of an hour
+	cd internal/bench && $(NPM) && $(GO) build -o ../../bin/bench . && ../../bin/bench -out ../../pterosocket/docs $(ARGS)
+
+microbench: ## decoding, the queue and delivery
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+idle: ## 20,000 idle connections for two hours of virtual time: no growth
+	PTERO_IDLE=20000 $(GO) test -count 1 -timeout 30m -v -run '^TestIdleConnectionsDoNotGrow$$' ./pterosocket
 
 chaos: ## days of virtual time with mixed faults; SEED= replays a run
 	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^(TestChaos|TestStoppedConsumerUnderAFlood)$$' ./pterosocket

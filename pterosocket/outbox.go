@@ -50,12 +50,19 @@ type outbox struct {
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
 const maxJWTErrors = 16
 
-// How long deliver waits before it looks again whether a Stats has been taken, or may be sent. A channel with room cannot be waited
-// for, and who waits here waits for a consumer that is busy.
+// How long deliver waits before it looks again whether a Stats has been taken, or may be sent: a channel with room cannot be waited for.
+// It grows with the time that the consumer has been busy, so that one that comes back is served soon, and one that is gone costs
+// hardly anything. push looks too.
 const (
 	firstPause = time.Millisecond
-	maxPause   = 100 * time.Millisecond
+	usualPause = 100 * time.Millisecond // at most, for the first minute
+	maxPause   = time.Second            // after ten
 )
+
+// nextPause returns the pause after last, for a consumer that has been busy for this long.
+func nextPause(last, busy time.Duration) time.Duration {
+	return min(max(min(2*last, usualPause), busy/600), maxPause)
+}
 
 // newOutbox returns an outbox that keeps about size events.
 func newOutbox(size int) *outbox {
@@ -189,7 +196,7 @@ func (o *outbox) deliver() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer func() { o.delivering = false }()
-	pause := firstPause
+	pause, since := firstPause, time.Now()
 	for !o.stopped {
 		o.fill()
 		ev := o.queue.front()
@@ -198,14 +205,15 @@ func (o *outbox) deliver() {
 		}
 		if o.mustWait(ev) {
 			o.pause(pause)
-			pause = min(2*pause, maxPause)
+			pause = nextPause(pause, time.Since(since))
 			continue
 		}
-		pause = firstPause
+		pause, since = firstPause, time.Now()
 		if _, isStats := ev.(Stats); isStats {
 			continue // the channel has just become empty
 		}
 		o.queue.pop()
+		o.statsSent = false // by the time that ev is there
 		o.mu.Unlock()
 		sent := false
 		select {
@@ -214,9 +222,7 @@ func (o *outbox) deliver() {
 		case <-o.stop:
 		}
 		o.mu.Lock()
-		if sent {
-			o.statsSent = false
-		} else {
+		if !sent {
 			o.queue.pushFront(ev)
 		}
 	}
@@ -252,25 +258,27 @@ func (o *outbox) finish(ctx context.Context, last Close) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.discard()
+	o.dropped += uint64(o.queue.discard())
+	select {
+	case o.events <- last:
+		return
+	default:
+	}
+	o.giveUpFirst()  // what stays in the channel is unbroken but for this
 	o.events <- last // for which there is room now, since nobody else sends
 }
 
-// discard gives up everything, what is in the channel included. The consumer may go on taking from that meanwhile.
-func (o *outbox) discard() {
-	for {
-		select {
-		case ev := <-o.events:
-			if _, ok := ev.(Lagged); !ok {
-				o.dropped++
-			}
-			continue
-		default:
+// giveUpFirst gives up what the consumer would receive next. It reports false when the channel is empty.
+func (o *outbox) giveUpFirst() bool {
+	select {
+	case ev := <-o.events:
+		if _, ok := ev.(Lagged); !ok {
+			o.dropped++
 		}
-		break
+		return true
+	default:
+		return false
 	}
-	o.dropped += uint64(o.queue.discard())
-	o.statsSent = false
 }
 
 // drain sends what is queued, and last, as long as the consumer takes it. It reports whether all was sent.
@@ -311,8 +319,10 @@ func (o *outbox) clear() {
 	o.done.Wait()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.discard()
-	o.dropped = 0
+	for o.giveUpFirst() {
+	}
+	o.queue = eventQueue{}
+	o.dropped, o.statsSent = 0, false
 	clear(o.jwtErrors)
 	o.stop, o.stopped = make(chan struct{}), false
 }

@@ -52,8 +52,9 @@ func (s *session) ping() error {
 	switch {
 	case err == nil:
 		s.count.pingRTT.Store(int64(time.Since(start)))
-	case s.ctx.Err() != nil, pong.Err() == nil: // the connection is ending, and the reader tells how
+	case s.ctx.Err() != nil:
 		return nil
+	case pong.Err() == nil: // most likely the connection is ending, and the reader tells how; if not, the next ping does
 	case s.frames.Load() == frames:
 		return errNoPong
 	}

@@ -76,10 +76,6 @@ func (s *session) read() error {
 		decoder wire.Decoder
 		buf     []byte
 	)
-	waiter, tells := s.conn.(Waiter)
-	if tells {
-		waiter.OnWait(s.beforeWait)
-	}
 	defer s.flush()
 	for {
 		data, err := s.conn.Read(buf, s.cfg.ReadLimit)
@@ -99,7 +95,7 @@ func (s *session) read() error {
 			buf = nil
 		}
 		if line, ok := decoder.Line(data); ok {
-			if s.burst.add(line) || !tells || s.closing.Load() {
+			if s.burst.add(line) || !s.tells || s.closing.Load() {
 				s.flush()
 			}
 			continue

@@ -53,7 +53,6 @@ const due = "it is due"
 // logIn is the renewer at a connection's beginning: it sends the first token. Like every renewer it goes on with what has come up in the
 // meantime. Only one is ever at work, so there is never more than one request for credentials.
 func (s *session) logIn() error {
-	s.renewal.running = true // nobody else has the session yet
 	s.renewal.retry = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
 	if err := s.login(s.ctx); err != nil {
 		return ignoreEnd(s.ctx, err)

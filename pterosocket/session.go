@@ -62,6 +62,7 @@ type session struct {
 
 	// The reader's.
 	burst     burst
+	tells     bool      // conn is a Waiter
 	since     time.Time // of the first auth success
 	renewed   time.Time // of the last one after that
 	isUp      bool      // since the first auth success
@@ -113,11 +114,16 @@ func newSession(soft, hard context.Context, conn Conn, sc sessionConfig) *sessio
 	}
 	s.ctx, s.end = context.WithCancelCause(soft)
 	s.queue.start = func() { s.spawn(s.write) }
+	s.renewal.running = true // the first renewer is the one that run starts
 	return s
 }
 
 // run is the session's life: it returns why that ended, when nothing of it is left.
 func (s *session) run() error {
+	if w, ok := s.conn.(Waiter); ok { // before shut can be reading
+		s.tells = true
+		w.OnWait(s.beforeWait)
+	}
 	context.AfterFunc(s.ctx, s.shut)
 	s.spawn(s.logIn)
 	s.startPings()
@@ -126,13 +132,13 @@ func (s *session) run() error {
 	s.crewMu.Lock()
 	s.dismissed = true
 	s.crewMu.Unlock()
-	s.renewal.stop()
 	s.stopPings()
 	s.standing.Do(func() {}) // too late for that
 	if s.grace != nil {
 		s.grace.Stop()
 	}
 	_ = s.crew.Wait() // errors have gone to end
+	s.renewal.stop()
 	s.authenticated.Store(false)
 	s.recovery.end()
 	return s.clean(context.Cause(s.ctx))

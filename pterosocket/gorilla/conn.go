@@ -127,10 +127,13 @@ func (c *conn) Ping(ctx context.Context) error {
 		defer c.mu.Unlock()
 		delete(c.pongs, text)
 	}()
-	if err := c.ws.WriteControl(websocket.PingMessage, []byte(text), deadline(ctx)); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	// What cannot even be written by the end of ctx never will be, and the library writes nothing after it.
+	stop := context.AfterFunc(ctx, func() { _ = c.stream.Close() })
+	err := c.ws.WriteControl(websocket.PingMessage, []byte(text), time.Now().Add(controlTimeout))
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	select {
@@ -159,8 +162,8 @@ func (c *conn) Close(ctx context.Context, code int, reason string) error {
 	return err
 }
 
-// controlTimeout is how long a control frame may take to be written when ctx has no deadline.
-const controlTimeout = 10 * time.Second
+// controlTimeout is how long a control frame may take to be written, whatever ctx allows.
+const controlTimeout = time.Minute
 
 func deadline(ctx context.Context) time.Time {
 	if d, ok := ctx.Deadline(); ok {

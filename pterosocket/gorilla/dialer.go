@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/gorilla/websocket"
@@ -72,6 +73,9 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 	if d.HTTPClient != nil {
 		dialer.Jar = d.HTTPClient.Jar
 	}
+	if rest, ok := strings.CutPrefix(url, "http"); ok { // https is wss to other libraries
+		url = "ws" + rest
+	}
 	ws, resp, err := dialer.DialContext(ctx, url, header)
 	cut := abandon != nil && !abandon() // ctx has ended, and the stream with it
 	if err == nil && cut {
@@ -105,7 +109,7 @@ func (d Dialer) transport() (*http.Transport, error) {
 	if !ok {
 		return nil, fmt.Errorf("gorilla.Dialer: HTTPClient.Transport is a %T; it must be an *http.Transport, whose dial functions are used", rt)
 	}
-	return transport, nil
+	return transport.Clone(), nil // which also waits for a first request that completes it
 }
 
 // tlsConfig speaks HTTP/1.1 only: a websocket cannot be opened over HTTP/2 here.

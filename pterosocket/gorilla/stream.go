@@ -24,10 +24,16 @@ type stream struct {
 	more   bool // the last Read from the network was cut short by its buffer
 	burst  *[burstBuffer]byte
 	unread []byte // of burst
+	err    error  // that came with what is unread
 }
+
+func newStream(conn net.Conn) *stream { return &stream{Conn: conn} }
 
 func (s *stream) Read(p []byte) (int, error) {
 	if len(s.unread) == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
 		if s.onWait != nil {
 			s.onWait()
 		}
@@ -36,28 +42,18 @@ func (s *stream) Read(p []byte) (int, error) {
 			s.more = n == len(p)
 			return n, err
 		}
-		if s.burst == nil {
-			s.burst = burstBuffers.Get().(*[burstBuffer]byte)
-		}
-		n, err := s.Conn.Read(s.burst[:])
-		s.more = n > len(p)
-		if err != nil || n == 0 {
-			s.release()
-			return 0, err
-		}
+		s.burst = burstBuffers.Get().(*[burstBuffer]byte)
+		var n int
+		n, s.err = s.Conn.Read(s.burst[:])
+		s.more = n == len(s.burst)
 		s.unread = s.burst[:n]
 	}
 	n := copy(p, s.unread)
 	s.unread = s.unread[n:]
-	if len(s.unread) == 0 && !s.more {
-		s.release()
+	if len(s.unread) > 0 {
+		return n, nil
 	}
-	return n, nil
-}
-
-func (s *stream) release() {
 	burstBuffers.Put(s.burst)
 	s.burst, s.unread = nil, nil
+	return n, s.err
 }
-
-func newStream(conn net.Conn) *stream { return &stream{Conn: conn} }

@@ -223,3 +223,10 @@ func (s *Server) Received() []Message {
 	defer s.mu.Unlock()
 	return slices.Clone(s.seen)
 }
+
+// ForgetReceived lets Received begin anew, for tests that last.
+func (s *Server) ForgetReceived() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seen = nil
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	neturl "net/url"
+	"sync"
+	"time"
+
+	coder "github.com/coder/websocket"
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/lxzan/gws"
+
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+// The Dialers of this file are there to choose a second transport by measuring, through the seam that it would stand behind. They do no
+// more than that needs: no TLS, no proxies, no compression.
+
+// hooked tells when a Read is about to wait for the network, for pterosocket.Waiter.
+type hooked struct {
+	net.Conn
+	onWait func()
+}
+
+func (h *hooked) OnWait(f func()) { h.onWait = f }
+
+func (h *hooked) Read(p []byte) (int, error) {
+	if h.onWait != nil {
+		h.onWait()
+	}
+	return h.Conn.Read(p)
+}
+
+func dialTCP(ctx context.Context, rawURL string) (*hooked, error) {
+	u, err := neturl.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", u.Host)
+	if err != nil {
+		return nil, err
+	}
+	return &hooked{Conn: conn}, nil
+}
+
+// readUpTo reads a message into buf, grown as needed, or skips it when it is too long.
+func readUpTo(r io.Reader, buf []byte, limit int64) ([]byte, error) {
+	buf = buf[:0]
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return nil, err
+			}
+			return nil, pterosocket.ErrFrameTooLong
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// coder/websocket.
+
+type coderDialer struct{}
+
+type coderConn struct {
+	*hooked
+	ws *coder.Conn
+}
+
+func (coderDialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
+	var conn *hooked
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		conn, err = dialTCP(ctx, url)
+		return conn, err
+	}}}
+	c, _, err := coder.Dial(ctx, url, &coder.DialOptions{HTTPClient: client, HTTPHeader: header})
+	if err != nil {
+		return nil, err
+	}
+	c.SetReadLimit(-1)
+	return coderConn{conn, c}, nil
+}
+
+func (c coderConn) Read(buf []byte, limit int64) ([]byte, error) {
+	_, r, err := c.ws.Reader(context.Background())
+	if err == nil {
+		buf, err = readUpTo(r, buf, limit)
+	}
+	var closed coder.CloseError
+	if errors.As(err, &closed) {
+		err = &pterosocket.CloseError{Code: int(closed.Code), Reason: closed.Reason}
+	}
+	return buf, err
+}
+
+func (c coderConn) Write(ctx context.Context, message []byte) error {
+	return c.ws.Write(ctx, coder.MessageText, message)
+}
+
+func (c coderConn) Ping(ctx context.Context) error { return c.ws.Ping(ctx) }
+
+func (c coderConn) Close(ctx context.Context, code int, reason string) error {
+	if ctx.Err() != nil {
+		return c.ws.CloseNow()
+	}
+	return c.ws.Close(coder.StatusCode(code), reason)
+}
+
+// gobwas/ws.
+
+type gobwasDialer struct{}
+
+type gobwasConn struct {
+	*hooked
+	reader wsutil.Reader
+	write  sync.Mutex
+	pong   chan struct{}
+	ended  chan struct{}
+}
+
+func (gobwasDialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
+	var conn *hooked
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header), NetDial: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+		conn, err = dialTCP(ctx, url)
+		return conn, err
+	}}
+	_, br, _, err := dialer.Dial(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	c := &gobwasConn{hooked: conn, pong: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.reader = wsutil.Reader{Source: buffered(conn, br), State: ws.StateClientSide, OnIntermediate: c.control}
+	return c, nil
+}
+
+// buffered reads conn, and before that what the handshake has read ahead.
+func buffered(conn net.Conn, br *bufio.Reader) *bufio.Reader {
+	if br != nil && br.Buffered() > 0 {
+		ahead, _ := br.Peek(br.Buffered()) // it is there
+		return bufio.NewReader(io.MultiReader(&fixed{ahead: append([]byte(nil), ahead...)}, conn))
+	}
+	return bufio.NewReader(conn)
+}
+
+type fixed struct{ ahead []byte }
+
+func (f *fixed) Read(p []byte) (int, error) {
+	if len(f.ahead) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, f.ahead)
+	f.ahead = f.ahead[n:]
+	return n, nil
+}
+
+func (c *gobwasConn) control(h ws.Header, r io.Reader) error {
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(r, payload); err != nil {
+		return err
+	}
+	switch h.OpCode {
+	case ws.OpPing:
+		return c.send(ws.NewPongFrame(payload))
+	case ws.OpPong:
+		select {
+		case c.pong <- struct{}{}:
+		default:
+		}
+	case ws.OpClose:
+		code, reason := ws.ParseCloseFrameData(payload)
+		_ = c.send(ws.NewCloseFrame(payload))
+		return &pterosocket.CloseError{Code: int(code), Reason: reason}
+	}
+	return nil
+}
+
+func (c *gobwasConn) send(f ws.Frame) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	return ws.WriteFrame(c.hooked, ws.MaskFrameInPlace(f))
+}
+
+func (c *gobwasConn) Read(buf []byte, limit int64) (message []byte, err error) {
+	defer func() {
+		if err != nil && err != pterosocket.ErrFrameTooLong {
+			close(c.ended)
+		}
+	}()
+	for {
+		h, err := c.reader.NextFrame()
+		if err != nil {
+			return nil, err
+		}
+		if h.OpCode.IsControl() {
+			if err := c.control(h, &c.reader); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return readUpTo(&c.reader, buf, limit)
+	}
+}
+
+func (c *gobwasConn) Write(_ context.Context, message []byte) error {
+	return c.send(ws.NewTextFrame(append([]byte(nil), message...)))
+}
+
+func (c *gobwasConn) Ping(ctx context.Context) error {
+	if err := c.send(ws.NewPingFrame(nil)); err != nil {
+		return err
+	}
+	return await(ctx, c.pong)
+}
+
+func (c *gobwasConn) Close(ctx context.Context, code int, reason string) error {
+	if ctx.Err() == nil && c.send(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason))) == nil {
+		_ = await(ctx, c.ended)
+	}
+	return c.hooked.Close()
+}
+
+func await(ctx context.Context, c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// lxzan/gws. It calls a handler from a loop of its own, so behind this seam each message is handed from one goroutine to another.
+
+type gwsDialer struct{}
+
+type gwsConn struct {
+	gws.BuiltinEventHandler
+	conn     net.Conn // not a hooked one: what is read is handed over before the next Read
+	ws       *gws.Conn
+	messages chan *gws.Message
+	pong     chan struct{}
+	ended    chan struct{}
+	err      error
+}
+
+func (gwsDialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
+	conn, err := dialTCP(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	c := &gwsConn{conn: conn, messages: make(chan *gws.Message), pong: make(chan struct{}, 1), ended: make(chan struct{})}
+	c.ws, _, err = gws.NewClientFromConn(c, &gws.ClientOption{Addr: url, RequestHeader: header, ReadBufferSize: 4 << 10}, conn)
+	if err != nil {
+		return nil, err
+	}
+	go c.ws.ReadLoop()
+	return c, nil
+}
+
+func (c *gwsConn) OnMessage(_ *gws.Conn, m *gws.Message) {
+	select {
+	case c.messages <- m:
+	case <-time.After(time.Minute):
+	}
+}
+
+func (c *gwsConn) OnPong(*gws.Conn, []byte) {
+	select {
+	case c.pong <- struct{}{}:
+	default:
+	}
+}
+
+func (c *gwsConn) OnPing(_ *gws.Conn, payload []byte) { _ = c.ws.WritePong(payload) }
+
+func (c *gwsConn) OnClose(_ *gws.Conn, err error) {
+	var closed *gws.CloseError
+	if errors.As(err, &closed) {
+		err = &pterosocket.CloseError{Code: int(closed.Code), Reason: string(closed.Reason)}
+	}
+	c.err = err
+	close(c.ended)
+}
+
+func (c *gwsConn) Read(buf []byte, limit int64) ([]byte, error) {
+	select {
+	case m := <-c.messages:
+		defer m.Close()
+		if int64(m.Data.Len()) > limit {
+			return nil, pterosocket.ErrFrameTooLong
+		}
+		return append(buf[:0], m.Data.Bytes()...), nil
+	case <-c.ended:
+		return nil, c.err
+	}
+}
+
+func (c *gwsConn) Write(_ context.Context, message []byte) error {
+	return c.ws.WriteMessage(gws.OpcodeText, message)
+}
+
+func (c *gwsConn) Ping(ctx context.Context) error {
+	if err := c.ws.WritePing(nil); err != nil {
+		return err
+	}
+	return await(ctx, c.pong)
+}
+
+func (c *gwsConn) Close(ctx context.Context, code int, reason string) error {
+	if ctx.Err() == nil && c.ws.WriteClose(uint16(code), []byte(reason)) == nil {
+		_ = await(ctx, c.ended)
+	}
+	return c.conn.Close()
+}
