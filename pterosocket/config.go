@@ -30,7 +30,7 @@ type Config struct {
 	// HTTPClient is used for the panel and for the websocket handshake. Nil: one made for the purpose. Its idle connections,
 	// should it keep any, are its owner's to close.
 	HTTPClient *http.Client
-	// Dialer opens the websocket. Nil: nhooyr.io/websocket.
+	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gorilla has one that is faster and smaller.
 	Dialer Dialer
 	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent.
 	Logger *slog.Logger
@@ -38,7 +38,8 @@ type Config struct {
 	OriginHeader string
 	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with ErrInsecureSocket.
 	AllowInsecure bool
-	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time.
+	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time. It is for the
+	// default Dialer; others have settings of their own.
 	Compression bool
 	// History asks for the daemon's recent lines on the first connection; they come with ConsoleOutput.Replayed set.
 	History bool

@@ -259,26 +259,38 @@ func (o *outbox) finish(ctx context.Context, last Close) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.dropped += uint64(o.queue.discard())
+	o.sendLast(last)
+}
+
+// sendLast sends last, for which there is always room: where nobody takes anything, the newest event in the channel makes way for it. Nobody
+// else sends any more.
+func (o *outbox) sendLast(last Close) {
 	select {
 	case o.events <- last:
 		return
 	default:
 	}
-	o.giveUpFirst()  // what stays in the channel is unbroken but for this
-	o.events <- last // for which there is room now, since nobody else sends
-}
-
-// giveUpFirst gives up what the consumer would receive next. It reports false when the channel is empty.
-func (o *outbox) giveUpFirst() bool {
-	select {
-	case ev := <-o.events:
-		if _, ok := ev.(Lagged); !ok {
+	var untaken []Event
+	for more := true; more; {
+		select {
+		case ev := <-o.events:
+			untaken = append(untaken, ev)
+		default:
+			more = false
+		}
+	}
+	keep := len(untaken) - 1
+	if len(untaken) < cap(o.events) { // the consumer has come back in this very moment; what it has not got must not come behind what it has
+		keep = 0
+	}
+	for i, ev := range untaken {
+		if i < keep {
+			o.events <- ev
+		} else if _, ok := ev.(Lagged); !ok {
 			o.dropped++
 		}
-		return true
-	default:
-		return false
 	}
+	o.events <- last
 }
 
 // drain sends what is queued, and last, as long as the consumer takes it. It reports whether all was sent.
@@ -319,7 +331,8 @@ func (o *outbox) clear() {
 	o.done.Wait()
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.giveUpFirst() {
+	for len(o.events) > 0 {
+		<-o.events
 	}
 	o.queue = eventQueue{}
 	o.dropped, o.statsSent = 0, false

@@ -177,6 +177,9 @@ func (s *session) handle(ev Event) error {
 	case TokenExpired: // from here on lines are lost
 		if !s.isFresh() {
 			s.refused(ev.Name())
+		} else if !s.overtaken {
+			s.overtaken = true
+			s.recoverOvertaken() // and if it is the fresh token that has ended, Calagopus closes the connection for what is sent now
 		}
 	case Throttled:
 		s.pace.throttled(time.Now())

@@ -78,6 +78,23 @@ func TestRefusalOvertakenByARenewal(t *testing.T) {
 	})
 }
 
+// On Calagopus the only sign of an end is one "token expired". Behind a renewal it may be about the token before, or not.
+func TestTokenThatEndsAtOnce(t *testing.T) {
+	virtual(t, pterotest.Config{Dialect: pterotest.Calagopus}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		srv.Print("seen")
+		c.line("seen")
+		time.Sleep(2 * time.Minute)
+		srv.Emit("token expiring")
+		next[pterosocket.AuthSuccess](c)
+		srv.ExpireTokens()
+		srv.Print("missed")
+		time.Sleep(30 * time.Second)
+		srv.Print("end")
+		wantShown(t, c.shown("end"), "missed* end")
+	})
+}
+
 // After expiry a daemon answers every line with jwt error. A flood of them makes one request, even while the panel is slow.
 func TestFloodOfJWTErrorsMakesOneRequest(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
