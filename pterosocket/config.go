@@ -27,7 +27,7 @@ type Config struct {
 
 	// Credentials is where token and URL come from. Nil: the panel at Origin, asked with APIKey.
 	Credentials CredentialSource
-	// HTTPClient is used for the panel and for the websocket handshake. Nil: one made for the purpose. Its idle connections,
+	// HTTPClient is used for the panel and, by the default Dialer, for the websocket handshake. Nil: one made for the purpose. Its idle connections,
 	// should it keep any, are its owner's to close.
 	HTTPClient *http.Client
 	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gorilla has one that is faster and smaller.

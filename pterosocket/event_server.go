@@ -82,7 +82,8 @@ type BackupRestoreCompleted struct {
 }
 
 // TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling, cancelled,
-// failed, completed, failure, success. The library follows the server to its new node.
+// failed, completed, failure, success. When it is over, however it ended, the library asks the panel where the server is now and connects
+// there; that is a Close and a Start.
 type TransferStatus struct {
 	Status string `json:"status"`
 }

@@ -30,6 +30,11 @@ func curable(message string) bool {
 	return false
 }
 
+// incurable reports whether a fresh token is known not to help.
+func incurable(message string) bool {
+	return strings.Contains(message, "mismatch") || strings.Contains(message, "permission")
+}
+
 // denied reports that the token was issued before, or within the same whole second as, the daemon's start or a revocation: the
 // next one must not be asked for within that second.
 func denied(message string) bool { return strings.Contains(message, "created too far in past") }

@@ -242,13 +242,16 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 // token in use has ended.
 func (s *session) onJWTError(message string) error {
 	// Before the first auth success nothing else can be answered. Calagopus answers an auth with "invalid token: ...".
-	isAnswer := !s.isUp || !curable(message) || strings.HasPrefix(message, "Error Event [") || strings.HasPrefix(message, "invalid token")
+	isAnswer := !s.isUp || incurable(message) || strings.HasPrefix(message, "Error Event [") || strings.HasPrefix(message, "invalid token")
 	if isAnswer && s.awaiting.Load() {
 		s.answer(&authRefused{message})
 		return nil
 	}
-	if !curable(message) {
+	if incurable(message) || !curable(message) && s.hasNotHelped() {
 		return &authRefused{message}
+	}
+	if !curable(message) && !s.isFresh() {
+		s.doubted = time.Now() // nobody knows what it means; a fresh token may help, or not
 	}
 	if s.isFresh() && !s.overtaken {
 		s.overtaken = true
@@ -257,6 +260,12 @@ func (s *session) onJWTError(message string) error {
 	}
 	s.refused(message)
 	return nil
+}
+
+// hasNotHelped reports that a token has just been renewed because of a refusal that nobody knows, in vain.
+func (s *session) hasNotHelped() bool {
+	ago := time.Since(s.renewed)
+	return !s.doubted.IsZero() && !s.renewed.Before(s.doubted) && ago > freshFor && ago < time.Minute
 }
 
 // recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token before, and its

@@ -78,6 +78,29 @@ func TestRefusalOvertakenByARenewal(t *testing.T) {
 	})
 }
 
+// A refusal in words that nobody knows is answered by a fresh token. Only when that is refused as well it is final.
+func TestUnknownRefusal(t *testing.T) {
+	for _, dialect := range everyDialect {
+		virtual(t, pterotest.Config{Dialect: dialect}, func(t *testing.T, srv *pterotest.Server) {
+			c := connect(t, config(srv))
+			time.Sleep(2 * time.Minute)
+			for range 10 {
+				srv.Emit("jwt error", "something new")
+			}
+			next[pterosocket.JWTError](c)
+			next[pterosocket.AuthSuccess](c)
+			time.Sleep(2 * time.Minute)
+			must(t, c.Ready(t.Context()))
+			srv.Emit("jwt error", "something new")
+			next[pterosocket.AuthSuccess](c)
+			time.Sleep(5 * time.Second)
+			srv.Emit("jwt error", "something new")
+			<-c.Done()
+			wantError(t, c.Err(), pterosocket.ErrAuthRejected)
+		})
+	}
+}
+
 // On Calagopus the only sign of an end is one "token expired". Behind a renewal it may be about the token before, or not.
 func TestTokenThatEndsAtOnce(t *testing.T) {
 	virtual(t, pterotest.Config{Dialect: pterotest.Calagopus}, func(t *testing.T, srv *pterotest.Server) {

@@ -66,6 +66,7 @@ type session struct {
 	since     time.Time // of the first auth success
 	renewed   time.Time // of the last one after that
 	isUp      bool      // since the first auth success
+	doubted   time.Time // when a token was last refused for a reason that nobody knows
 	lost      bool      // the daemon may have answered lines with jwt error since the last auth success
 	overtaken bool      // a refusal has come since the last renewal that may be about the token before
 }
@@ -95,7 +96,7 @@ type owner interface {
 var (
 	errClosing     = errors.New("closing")
 	errMoved       = errors.New("the server has moved to another node")
-	errTransferred = errors.New("the server may have moved to another node")
+	errTransferred = errors.New("a transfer has ended, and the server may be on another node now")
 	errNoPong      = errors.New("the daemon answers no ping: the network or the daemon is gone")
 	errNotRenewed  = errors.New("the daemon does not accept fresh tokens on this connection")
 	errAuthTimeout = errors.New("the daemon did not answer the auth message")

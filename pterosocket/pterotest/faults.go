@@ -10,8 +10,8 @@ type TokenFault int
 // The faults.
 const (
 	GoodTokens   TokenFault = iota
-	WrongServer             // for another server: auth success, and then only "server uuid mismatch"
-	BadSignature            // signed with another key: a masked daemon error
+	WrongServer             // for another server: auth success, and then only "server uuid mismatch"; Calagopus refuses the auth
+	BadSignature            // signed with another key: a masked daemon error; Calagopus says "invalid token"
 )
 
 // SetTokenFault lets the panel issue bad tokens from now on, or good ones again.
@@ -104,7 +104,7 @@ func (s *Server) RestartDaemon() {
 }
 
 // Suspend suspends the server: the panel answers 409, the server stops. Pterodactyl lets connections stand, Pelican drops them and
-// closes new ones with 4409.
+// closes new ones with 4409. What Calagopus does is not known; here it drops them.
 func (s *Server) Suspend() {
 	s.mu.Lock()
 	s.suspended = true
@@ -117,7 +117,7 @@ func (s *Server) Suspend() {
 	}
 }
 
-// Unsuspend lifts the suspension.
+// Unsuspend lifts the suspension. The server stays offline until somebody starts it.
 func (s *Server) Unsuspend() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

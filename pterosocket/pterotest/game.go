@@ -14,7 +14,7 @@ const (
 	keepHistory = 4096     // lines
 )
 
-// Print prints lines on the game's console.
+// Print prints lines on the game's console. An empty one comes in the history only, and one of more than 64 KiB in pieces, as from the daemons.
 func (s *Server) Print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,8 @@ func (s *Server) replayed() ([]string, func([]string, func(string))) {
 }
 
 // OnReplay lets replay answer "send logs" in the daemon's place: it gets the lines that the daemon would send, and sends what it
-// likes. With it a test lets live lines fall into the replay, or nothing come at all. Nil restores the daemon.
+// likes. With it a test lets live lines fall into the replay, or nothing come at all. While the server is offline nothing is replayed, and
+// replay is not called. Nil restores the daemon.
 func (s *Server) OnReplay(replay func(history []string, send func(line string))) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

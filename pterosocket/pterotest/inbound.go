@@ -141,6 +141,8 @@ func calagopusReason(err error) string {
 		return "token expired"
 	case errors.Is(err, errDenied):
 		return "token created too far in past"
+	case errors.Is(err, errWrongServer):
+		return "server mismatch"
 	}
 	return "signature"
 }

@@ -3,6 +3,7 @@ package pterotest
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,9 +13,11 @@ import (
 func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.requests++
-	var fault func(http.ResponseWriter, *http.Request) bool
+	var fault *panelFault
 	if len(s.panelFaults) > 0 {
-		fault = s.panelFaults[0]
+		if fault = s.panelFaults[0]; fault.once {
+			s.panelFaults = s.panelFaults[1:]
+		}
 	}
 	known := (r.PathValue("server") == s.cfg.ServerID || r.PathValue("server") == s.uuid) && !s.deleted && !s.revoked
 	allowed := (&claims{Permissions: s.permissions}).can("websocket.connect")
@@ -22,15 +25,11 @@ func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	s.announce()
 
-	if fault != nil {
-		if fault(w, r) {
-			s.mu.Lock()
-			if len(s.panelFaults) > 0 {
-				s.panelFaults = s.panelFaults[1:]
-			}
-			s.mu.Unlock()
-			return
-		}
+	if fault != nil && fault.handle(w, r) {
+		s.mu.Lock()
+		s.panelFaults = slices.DeleteFunc(s.panelFaults, func(f *panelFault) bool { return f == fault })
+		s.mu.Unlock()
+		return
 	}
 	switch {
 	case r.Header.Get("Authorization") != "Bearer "+s.cfg.APIKey:
@@ -65,7 +64,7 @@ func panelError(w http.ResponseWriter, status int, code, detail string) {
 // FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page otherwise.
 // Several calls queue up.
 func (s *Server) FailPanel(status int, detail string) {
-	s.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool {
+	s.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		if status >= 500 {
 			http.Error(w, "<html><h1>"+detail+"</h1></html>", status)
 		} else {
@@ -77,7 +76,7 @@ func (s *Server) FailPanel(status int, detail string) {
 
 // RateLimitPanel makes the panel's next answer 429 with this Retry-After, in whole seconds.
 func (s *Server) RateLimitPanel(after time.Duration) {
-	s.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool {
+	s.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
 		panelError(w, http.StatusTooManyRequests, "TooManyRequestsHttpException", "Too Many Attempts.")
 		return true
@@ -87,9 +86,19 @@ func (s *Server) RateLimitPanel(after time.Duration) {
 // HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having answered it. A
 // request for which it returns false is answered as usual. Several handlers queue up.
 func (s *Server) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
+	s.addPanelFault(false, handle)
+}
+
+// panelFault stands before the panel.
+type panelFault struct {
+	once   bool // for one request only
+	handle func(http.ResponseWriter, *http.Request) bool
+}
+
+func (s *Server) addPanelFault(once bool, handle func(http.ResponseWriter, *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.panelFaults = append(s.panelFaults, handle)
+	s.panelFaults = append(s.panelFaults, &panelFault{once, handle})
 }
 
 // ResetPanel forgets what FailPanel, RateLimitPanel and HandlePanel have queued.

@@ -31,7 +31,7 @@ type Server struct {
 	expired     int // tokens up to this number have ended
 	denied      time.Time
 	tokenFault  TokenFault
-	panelFaults []func(http.ResponseWriter, *http.Request) bool
+	panelFaults []*panelFault
 	requests    int // for credentials
 	suspended   bool
 	deleted     bool
@@ -134,7 +134,7 @@ func (s *Server) spawn(f func()) {
 	}
 }
 
-// Close drops all connections and waits until every goroutine of the Server has ended.
+// Close drops all connections and waits until every goroutine of the Server has ended, hooks of yours that are at work included.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
