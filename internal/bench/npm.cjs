@@ -25,7 +25,10 @@ const connect = {
   },
 }[name]
 
+let finished = false
 const done = (result) => {
+  if (finished) return // what still comes while the process ends
+  finished = true
   process.stdout.write(JSON.stringify(result) + '\n', () => process.exit(0))
 }
 
@@ -53,12 +56,12 @@ const measure = {
     })
   },
   async idle() {
-    const keep = [await connect('idle', () => {})]
+    const keep = (globalThis.keep = [await connect('idle', () => {})])
     await settle()
     const before = resident()
     for (let i = 0; i < n; i++) keep.push(await connect('idle', () => {}))
     await settle()
-    done({ kib: (resident() - before) / n / 1024, keep: undefined })
+    done({ kib: (resident() - before) / n / 1024 })
   },
   async latency() {
     const took = []

@@ -52,7 +52,9 @@ func TestBotOverNight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pterotest.NewServer(pterotest.Config{InMemory: true})
 		defer srv.Close()
-		ctx, cancel := context.WithCancel(t.Context())
+		// With a deadline, since the fake's clocks never stop: a bot that does not greet would keep the bubble busy for ever.
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
 		done := make(chan error)
 		go func() {
 			done <- greet(ctx, pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey(), Server: srv.ServerID(), HTTPClient: srv.Client()})
