@@ -21,11 +21,11 @@ type client struct {
 	soft     context.Context // below hard: ends gracefully, with errClosing
 	closing  context.CancelCauseFunc
 
-	running chan struct{} // held by the Run or History that is at work; room for one
+	running chan struct{} // held by the Run or History that is at work; room for one; made with the first, under mu
 
 	notFound bool // the last daemon asked did not know the server; the supervisor's
 
-	first chan error    // the outcome of the first connect; room for one
+	first chan error    // the outcome of the first connect; room for one; the supervisor's
 	done  chan struct{} // closed when every goroutine has ended
 	err   error         // why it ended; set before done is closed
 

@@ -110,8 +110,14 @@ func (c *client) ignored(packet Packet) error {
 
 // takeTurn waits until no other Run or History is at work, which would get in each other's way.
 func (c *client) takeTurn(ctx context.Context) error {
+	c.mu.Lock()
+	if c.running == nil {
+		c.running = make(chan struct{}, 1)
+	}
+	running := c.running
+	c.mu.Unlock()
 	select {
-	case c.running <- struct{}{}:
+	case running <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))

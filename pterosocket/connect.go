@@ -31,14 +31,14 @@ func Connect(ctx context.Context, cfg Config) (<-chan Event, *Commands, error) {
 		first:   make(chan error, 1),
 		done:    make(chan struct{}),
 		changed: make(chan struct{}),
-		running: make(chan struct{}, 1),
 	}
 	c.tokens = tokens{source: cfg.Credentials, origin: cfg.Origin, secret: cfg.APIKey, insecure: cfg.AllowInsecure, log: cfg.Logger, count: &c.count}
 	c.lines = newRecovery(c, &c.count)
 	c.hard, c.cutShort = context.WithCancelCause(ctx)
 	c.soft, c.closing = context.WithCancelCause(c.hard)
+	first := c.first
 	go c.supervise() // joined by c.done
-	if err := <-c.first; err != nil {
+	if err := <-first; err != nil {
 		<-c.done
 		return nil, nil, err
 	}

@@ -16,7 +16,7 @@ const (
 // maxBurst bounds how many events the channel holds, and burstShare what part of all that is kept that may be, since what is in the
 // channel cannot be given up for something newer.
 const (
-	maxBurst   = 32
+	maxBurst   = 16
 	burstShare = 64
 )
 
@@ -38,7 +38,7 @@ type outbox struct {
 	queue      eventQueue
 	delivering bool          // deliver runs; whenever it does not, queue is empty
 	pausing    bool          // deliver holds nothing and looks again by itself
-	stop       chan struct{} // tells deliver to end
+	stop       chan struct{} // tells deliver to end; made with the first
 	stopped    bool
 	done       sync.WaitGroup // deliver
 
@@ -69,7 +69,6 @@ func newOutbox(size int) *outbox {
 	return &outbox{
 		events: make(chan Event, max(1, min(maxBurst, size/burstShare))),
 		room:   size,
-		stop:   make(chan struct{}),
 	}
 }
 
@@ -187,6 +186,9 @@ func (o *outbox) startDelivery() {
 		o.fill()
 	case !o.delivering && !o.queue.empty():
 		o.delivering = true
+		if o.stop == nil {
+			o.stop = make(chan struct{})
+		}
 		o.done.Go(o.deliver)
 	}
 }
@@ -242,14 +244,21 @@ func (o *outbox) pause(d time.Duration) {
 	o.pausing = false
 }
 
+// stopDelivery ends deliver, and lets push do nothing.
+func (o *outbox) stopDelivery() {
+	o.mu.Lock()
+	o.stopped = true
+	if o.stop != nil {
+		close(o.stop)
+	}
+	o.mu.Unlock()
+	o.done.Wait()
+}
+
 // finish ends the outbox: nothing is pushed any more. It delivers what is queued as long as the consumer takes it (not at all
 // once ctx has ended), gives up the rest, sends last, and closes the channel.
 func (o *outbox) finish(ctx context.Context, last Close) {
-	o.mu.Lock()
-	o.stopped = true
-	o.mu.Unlock()
-	close(o.stop)
-	o.done.Wait()
+	o.stopDelivery()
 
 	// From here on nobody else sends; the lock only serves droppedCount.
 	defer close(o.events)
@@ -324,11 +333,7 @@ func (o *outbox) drain(ctx context.Context, last Close) bool {
 
 // clear forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being pushed.
 func (o *outbox) clear() {
-	o.mu.Lock()
-	o.stopped = true
-	close(o.stop)
-	o.mu.Unlock()
-	o.done.Wait()
+	o.stopDelivery()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.events) > 0 {
@@ -337,7 +342,7 @@ func (o *outbox) clear() {
 	o.queue = eventQueue{}
 	o.dropped, o.statsSent = 0, false
 	clear(o.jwtErrors)
-	o.stop, o.stopped = make(chan struct{}), false
+	o.stop, o.stopped = nil, false
 }
 
 // droppedCount returns how many events were given up so far.

@@ -158,6 +158,10 @@ func (s *session) handle(ev Event) error {
 		s.owner.emit(ev)
 		if s.isUp {
 			s.stand()
+			if s.grace != nil {
+				s.grace.Stop()
+				s.grace = nil
+			}
 		}
 		return nil
 	case JWTError:

@@ -181,6 +181,7 @@ func (c *client) firstStands(a *attempts, s *session) func() bool {
 		a.cancel() // nothing has to hurry any more
 		a.connecting, a.cancel = c.soft, func() {}
 		c.first <- nil
+		c.first = nil
 		c.cfg.Logger.Info("connected", "socket", socket)
 		return true
 	}

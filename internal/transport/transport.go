@@ -55,7 +55,7 @@ func (c *Conn) Read(buf []byte, limit int64) ([]byte, error) {
 			if int64(cap(buf)) > limit {
 				return c.skip(r)
 			}
-			grown := make([]byte, len(buf), max(512, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
+			grown := make([]byte, len(buf), max(128, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
 			copy(grown, buf)
 			buf = grown
 		}

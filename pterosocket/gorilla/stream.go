@@ -7,7 +7,7 @@ import (
 
 const (
 	// readBuffer is what every connection keeps for reading.
-	readBuffer = 1 << 10
+	readBuffer = 512
 	// burstBuffer is what one borrows while more comes than that.
 	burstBuffer = 32 << 10
 )
