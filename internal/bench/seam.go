@@ -16,6 +16,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 	"github.com/lxzan/gws"
 
+	"github.com/pterosocket/pterosocket-go/internal/message"
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
@@ -49,27 +50,13 @@ func dialTCP(ctx context.Context, rawURL string) (*hooked, error) {
 	return &hooked{Conn: conn}, nil
 }
 
-// readUpTo reads a message into buf, grown as needed, or skips it when it is too long.
+// readUpTo reads a message into buf, or skips it when it is too long.
 func readUpTo(r io.Reader, buf []byte, limit int64) ([]byte, error) {
-	buf = buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			if _, err := io.Copy(io.Discard, r); err != nil {
-				return nil, err
-			}
-			return nil, pterosocket.ErrFrameTooLong
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, err
-		}
+	buf, err := message.Read(r, buf, limit)
+	if err == message.ErrTooLong {
+		err = pterosocket.ErrFrameTooLong
 	}
+	return buf, err
 }
 
 // coder/websocket.

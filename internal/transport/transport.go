@@ -11,15 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"sync"
 
 	"nhooyr.io/websocket"
+
+	"github.com/pterosocket/pterosocket-go/internal/message"
 )
 
 // ErrTooLong is returned by Read for a message over the limit. The message has been skipped; the connection lives on.
-var ErrTooLong = errors.New("the message is too long")
+var ErrTooLong = message.ErrTooLong
 
 // CloseError says that the peer sent a close frame. Code is 1005 when the frame had none.
 type CloseError struct {
@@ -37,7 +38,6 @@ type Conn struct {
 	raw io.Closer // the stream beneath; closing it ends a Close that waits
 
 	closing sync.Once
-	scratch []byte // what an over-long message is read into, allocated when one comes
 }
 
 // Read reads the next message into buf, which it grows as needed, and returns it. It skips a message of more than limit bytes
@@ -49,40 +49,10 @@ func (c *Conn) Read(buf []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, c.readError(err)
 	}
-	buf = buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			if int64(cap(buf)) > limit {
-				return c.skip(r)
-			}
-			grown := make([]byte, len(buf), max(128, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
-			copy(grown, buf)
-			buf = grown
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			return c.skip(r)
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, c.readError(err)
-		}
+	if buf, err = message.Read(r, buf, limit); err != nil && err != ErrTooLong {
+		return nil, c.readError(err)
 	}
-}
-
-func (c *Conn) skip(r io.Reader) ([]byte, error) {
-	if c.scratch == nil {
-		c.scratch = make([]byte, 4<<10)
-	}
-	for {
-		if _, err := r.Read(c.scratch); err == io.EOF {
-			return nil, ErrTooLong
-		} else if err != nil {
-			return nil, c.readError(err)
-		}
-	}
+	return buf, err
 }
 
 func (c *Conn) readError(err error) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 	"net"
 	"strconv"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/pterosocket/pterosocket-go/internal/message"
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
@@ -51,40 +51,13 @@ func (c *conn) Read(buf []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, c.readError(err)
 	}
-	buf = buf[:0]
-	for {
-		if len(buf) == cap(buf) {
-			if int64(cap(buf)) > limit {
-				return c.skip(r)
-			}
-			grown := make([]byte, len(buf), max(128, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
-			copy(grown, buf)
-			buf = grown
-		}
-		n, err := r.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		switch {
-		case int64(len(buf)) > limit:
-			return c.skip(r)
-		case err == io.EOF:
-			return buf, nil
-		case err != nil:
-			return nil, c.readError(err)
-		}
+	switch buf, err = message.Read(r, buf, limit); err {
+	case nil:
+		return buf, nil
+	case message.ErrTooLong:
+		return nil, pterosocket.ErrFrameTooLong
 	}
-}
-
-func (c *conn) skip(r io.Reader) ([]byte, error) {
-	scratch := make([]byte, burstBuffer)
-	for {
-		switch _, err := r.Read(scratch); err {
-		case nil:
-		case io.EOF:
-			return nil, pterosocket.ErrFrameTooLong
-		default:
-			return nil, c.readError(err)
-		}
-	}
+	return nil, c.readError(err)
 }
 
 // readError ends reading and says why it ended.

@@ -1,0 +1,47 @@
+// Package message reads websocket messages into a buffer that is used again, for the transports.
+package message
+
+import (
+	"errors"
+	"io"
+	"math"
+)
+
+// ErrTooLong is what Read returns for a message over its limit. It has been read to its end.
+var ErrTooLong = errors.New("the message is too long")
+
+// firstBuffer is how large a buffer is that Read makes.
+const firstBuffer = 128
+
+// Read reads r to its end into buf, which it grows as needed, and returns it. It skips what is longer than limit bytes and returns
+// ErrTooLong. It never holds more than limit+1 bytes, but for a larger buf.
+func Read(r io.Reader, buf []byte, limit int64) ([]byte, error) {
+	buf = buf[:0]
+	for {
+		if len(buf) == cap(buf) {
+			if int64(cap(buf)) > limit {
+				return skip(r)
+			}
+			grown := make([]byte, len(buf), max(firstBuffer, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			return skip(r)
+		case err == io.EOF:
+			return buf, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+func skip(r io.Reader) ([]byte, error) {
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, err
+	}
+	return nil, ErrTooLong
+}
