@@ -117,6 +117,22 @@ func readAll(r io.Reader, buf []byte) ([]byte, error) {
 // largest is the largest message of the load server.
 const largest = 1 << 10
 
+// loop is a bare read loop: each message into one buffer, and no more.
+func loop(decode func([]byte) string, next func() (io.Reader, error)) func() (string, error) {
+	buf := make([]byte, largest)
+	return func() (string, error) {
+		r, err := next()
+		if err != nil {
+			return "", err
+		}
+		message, err := readAll(r, buf)
+		if err != nil {
+			return "", err
+		}
+		return received(message, decode)
+	}
+}
+
 func bareNhooyr(decode func([]byte) string) connect {
 	return func(ctx context.Context, host, server string) (func() (string, error), error) {
 		c, _, err := nhooyr.Dial(ctx, url(host, server), nil)
@@ -126,18 +142,10 @@ func bareNhooyr(decode func([]byte) string) connect {
 		if err := c.Write(ctx, nhooyr.MessageText, []byte(authText)); err != nil {
 			return nil, err
 		}
-		buf := make([]byte, largest)
-		return func() (string, error) {
-			_, r, err := c.Reader(context.Background())
-			if err != nil {
-				return "", err
-			}
-			message, err := readAll(r, buf)
-			if err != nil {
-				return "", err
-			}
-			return received(message, decode)
-		}, nil
+		return loop(decode, func() (io.Reader, error) {
+			_, r, err := c.Reader(context.Background()) // one that ends costs more
+			return r, err
+		}), nil
 	}
 }
 
@@ -149,18 +157,10 @@ func bareCoder(ctx context.Context, host, server string) (func() (string, error)
 	if err := c.Write(ctx, coder.MessageText, []byte(authText)); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, largest)
-	return func() (string, error) {
+	return loop(nil, func() (io.Reader, error) {
 		_, r, err := c.Reader(context.Background())
-		if err != nil {
-			return "", err
-		}
-		message, err := readAll(r, buf)
-		if err != nil {
-			return "", err
-		}
-		return received(message, nil)
-	}, nil
+		return r, err
+	}), nil
 }
 
 func bareGorilla(ctx context.Context, host, server string) (func() (string, error), error) {
@@ -171,18 +171,10 @@ func bareGorilla(ctx context.Context, host, server string) (func() (string, erro
 	if err := c.WriteMessage(gorilla.TextMessage, []byte(authText)); err != nil {
 		return nil, err
 	}
-	buf := make([]byte, largest)
-	return func() (string, error) {
+	return loop(nil, func() (io.Reader, error) {
 		_, r, err := c.NextReader()
-		if err != nil {
-			return "", err
-		}
-		message, err := readAll(r, buf)
-		if err != nil {
-			return "", err
-		}
-		return received(message, nil)
-	}, nil
+		return r, err
+	}), nil
 }
 
 func bareGobwas(ctx context.Context, host, server string) (func() (string, error), error) {
