@@ -17,10 +17,11 @@ type Dialer interface {
 
 // Conn is one websocket connection. Read is never called concurrently with itself, nor is Write; everything else may be.
 type Conn interface {
-	// Read reads the next text or binary message into buf, grown as needed, and returns it. A message of more than limit bytes
-	// it skips, returning an error that is ErrFrameTooLong, after which the connection is as good as before. After a close
-	// frame it returns a *CloseError (Code 1005 when the frame had none). Close unblocks it.
-	Read(buf []byte, limit int64) ([]byte, error)
+	// Read returns the next text or binary message, which stays valid until the next Read, so that it may be a part of the buffer
+	// that it came in. A message of more than limit bytes it skips, returning an error that is ErrFrameTooLong, after which the
+	// connection is as good as before. After a close frame it returns a *CloseError (Code 1005 when the frame had none). Close
+	// unblocks it.
+	Read(limit int64) ([]byte, error)
 	// Write writes one text message. When ctx ends in the middle of it the connection may be lost.
 	Write(ctx context.Context, message []byte) error
 	// Ping sends a ping and waits for its pong. When ctx ends first it returns ctx's error, and the connection lives on.
@@ -64,8 +65,8 @@ func (d defaultDialer) Dial(ctx context.Context, url string, header http.Header)
 // defaultConn translates the errors of internal/transport.
 type defaultConn struct{ *transport.Conn }
 
-func (c defaultConn) Read(buf []byte, limit int64) ([]byte, error) {
-	data, err := c.Conn.Read(buf, limit)
+func (c defaultConn) Read(limit int64) ([]byte, error) {
+	data, err := c.Conn.Read(limit)
 	if err == nil {
 		return data, nil
 	}

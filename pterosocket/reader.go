@@ -9,19 +9,13 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// keepBuffer bounds the buffer that the reader holds on to between frames.
-const keepBuffer = 4 << 10
-
 // read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
 // reader is 10 ms late for, in silence.
 func (s *session) read() error {
-	var (
-		decoder wire.Decoder
-		buf     []byte
-	)
+	var decoder wire.Decoder
 	defer s.flush()
 	for {
-		data, err := s.conn.Read(buf, s.cfg.ReadLimit)
+		data, err := s.conn.Read(s.cfg.ReadLimit)
 		if errors.Is(err, ErrFrameTooLong) {
 			s.burst.frames++
 			s.flush()
@@ -34,9 +28,6 @@ func (s *session) read() error {
 		}
 		s.burst.frames++
 		s.burst.bytes += uint64(len(data))
-		if buf = data; cap(buf) > keepBuffer {
-			buf = nil
-		}
 		if line, ok := decoder.Line(data); ok {
 			if s.burst.add(line) || !s.tells || s.closing.Load() {
 				s.flush()

@@ -37,8 +37,8 @@ func (d *dialer) Dial(ctx context.Context, url string, header http.Header) (pter
 // ownConn translates errors, as the documentation of Conn asks for.
 type ownConn struct{ *transport.Conn }
 
-func (c ownConn) Read(buf []byte, limit int64) ([]byte, error) {
-	data, err := c.Conn.Read(buf, limit)
+func (c ownConn) Read(limit int64) ([]byte, error) {
+	data, err := c.Conn.Read(limit)
 	var closed *transport.CloseError
 	if errors.Is(err, transport.ErrTooLong) {
 		err = pterosocket.ErrFrameTooLong
@@ -87,7 +87,7 @@ func (q quoting) Write(_ context.Context, message []byte) error {
 	return errors.New("cannot write " + string(message))
 }
 
-func (quoting) Read([]byte, int64) ([]byte, error)                                    { time.Sleep(time.Second); return nil, io.EOF }
+func (quoting) Read(int64) ([]byte, error)                                            { time.Sleep(time.Second); return nil, io.EOF }
 func (quoting) Close(context.Context, int, string) error                              { return nil }
 func (quoting) Ping(context.Context) error                                            { return nil }
 func (q quoting) Dial(context.Context, string, http.Header) (pterosocket.Conn, error) { return q, nil }

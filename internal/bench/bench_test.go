@@ -93,21 +93,21 @@ func TestSeams(t *testing.T) {
 				t.Fatal(err)
 			}
 			const limit = 1 << 20
-			if got, err := conn.Read(nil, limit); err != nil || len(got) != 20_000 {
+			if got, err := conn.Read(limit); err != nil || len(got) != 20_000 {
 				t.Errorf("fragments: %d bytes, %v", len(got), err)
 			}
 			if err := conn.Write(t.Context(), []byte("from the client")); err != nil {
 				t.Error(err)
 			}
-			_, err = conn.Read(nil, limit)
+			_, err = conn.Read(limit)
 			if !errors.Is(err, pterosocket.ErrFrameTooLong) {
 				t.Errorf("a huge message: %v", err)
 			}
-			if got, err := conn.Read(nil, limit); err != nil || string(got) != "after it" {
+			if got, err := conn.Read(limit); err != nil || string(got) != "after it" {
 				t.Errorf("behind a huge message: %.20q, %v", got, err)
 			}
 			var closed *pterosocket.CloseError
-			if _, err := conn.Read(nil, limit); !errors.As(err, &closed) || closed.Code != 4409 {
+			if _, err := conn.Read(limit); !errors.As(err, &closed) || closed.Code != 4409 {
 				t.Errorf("a close frame: %v", err)
 			}
 			ended, cancel := context.WithCancel(context.Background())

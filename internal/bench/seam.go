@@ -50,13 +50,16 @@ func dialTCP(ctx context.Context, rawURL string) (*hooked, error) {
 	return &hooked{Conn: conn}, nil
 }
 
-// readUpTo reads a message into buf, or skips it when it is too long.
-func readUpTo(r io.Reader, buf []byte, limit int64) ([]byte, error) {
-	buf, err := message.Read(r, buf, limit)
-	if err == message.ErrTooLong {
+// A buffer is used again for every message of a connection.
+type buffer struct{ buf []byte }
+
+// read reads a message, or skips it when it is too long.
+func (b *buffer) read(r io.Reader, limit int64) ([]byte, error) {
+	data, err := message.Read(r, b.buf, limit)
+	if b.buf = data; err == message.ErrTooLong {
 		err = pterosocket.ErrFrameTooLong
 	}
-	return buf, err
+	return data, err
 }
 
 // coder/websocket.
@@ -65,6 +68,7 @@ type coderDialer struct{}
 
 type coderConn struct {
 	*hooked
+	buffer
 	ws *coder.Conn
 }
 
@@ -79,28 +83,28 @@ func (coderDialer) Dial(ctx context.Context, url string, header http.Header) (pt
 		return nil, err
 	}
 	c.SetReadLimit(-1)
-	return coderConn{conn, c}, nil
+	return &coderConn{hooked: conn, ws: c}, nil
 }
 
-func (c coderConn) Read(buf []byte, limit int64) ([]byte, error) {
+func (c *coderConn) Read(limit int64) (message []byte, err error) {
 	_, r, err := c.ws.Reader(context.Background())
 	if err == nil {
-		buf, err = readUpTo(r, buf, limit)
+		message, err = c.read(r, limit)
 	}
 	var closed coder.CloseError
 	if errors.As(err, &closed) {
 		err = &pterosocket.CloseError{Code: int(closed.Code), Reason: closed.Reason}
 	}
-	return buf, err
+	return message, err
 }
 
-func (c coderConn) Write(ctx context.Context, message []byte) error {
+func (c *coderConn) Write(ctx context.Context, message []byte) error {
 	return c.ws.Write(ctx, coder.MessageText, message)
 }
 
-func (c coderConn) Ping(ctx context.Context) error { return c.ws.Ping(ctx) }
+func (c *coderConn) Ping(ctx context.Context) error { return c.ws.Ping(ctx) }
 
-func (c coderConn) Close(ctx context.Context, code int, reason string) error {
+func (c *coderConn) Close(ctx context.Context, code int, reason string) error {
 	if ctx.Err() != nil {
 		return c.ws.CloseNow()
 	}
@@ -113,6 +117,7 @@ type gobwasDialer struct{}
 
 type gobwasConn struct {
 	*hooked
+	buffer
 	reader wsutil.Reader
 	write  sync.Mutex
 	pong   chan struct{}
@@ -181,7 +186,7 @@ func (c *gobwasConn) send(f ws.Frame) error {
 	return ws.WriteFrame(c.hooked, ws.MaskFrameInPlace(f))
 }
 
-func (c *gobwasConn) Read(buf []byte, limit int64) (message []byte, err error) {
+func (c *gobwasConn) Read(limit int64) (message []byte, err error) {
 	defer func() {
 		if err != nil && err != pterosocket.ErrFrameTooLong {
 			close(c.ended)
@@ -198,7 +203,7 @@ func (c *gobwasConn) Read(buf []byte, limit int64) (message []byte, err error) {
 			}
 			continue
 		}
-		return readUpTo(&c.reader, buf, limit)
+		return c.read(&c.reader, limit)
 	}
 }
 
@@ -282,14 +287,14 @@ func (c *gwsConn) OnClose(_ *gws.Conn, err error) {
 	close(c.ended)
 }
 
-func (c *gwsConn) Read(buf []byte, limit int64) ([]byte, error) {
+func (c *gwsConn) Read(limit int64) ([]byte, error) {
 	select {
 	case m := <-c.messages:
 		defer m.Close()
 		if int64(m.Data.Len()) > limit {
 			return nil, pterosocket.ErrFrameTooLong
 		}
-		return append(buf[:0], m.Data.Bytes()...), nil
+		return append([]byte(nil), m.Data.Bytes()...), nil
 	case <-c.ended:
 		return nil, c.err
 	}

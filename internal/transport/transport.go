@@ -37,22 +37,30 @@ type Conn struct {
 	ws  *websocket.Conn
 	raw io.Closer // the stream beneath; closing it ends a Close that waits
 
+	buf     []byte // of Read
 	closing sync.Once
 }
 
-// Read reads the next message into buf, which it grows as needed, and returns it. It skips a message of more than limit bytes
-// and returns ErrTooLong. It returns a *CloseError after a close frame, and another error when the stream ends without one.
+// keepBuffer bounds the buffer that a connection holds on to between messages.
+const keepBuffer = 4 << 10
+
+// Read returns the next message, which is valid until the next Read. It skips a message of more than limit bytes and returns
+// ErrTooLong. It returns a *CloseError after a close frame, and another error when the stream ends without one.
 // Closing the connection unblocks it.
-func (c *Conn) Read(buf []byte, limit int64) ([]byte, error) {
+func (c *Conn) Read(limit int64) ([]byte, error) {
 	// The library tears the socket down when a context that it reads with ends, so none that can end is given to it.
 	_, r, err := c.ws.Reader(context.Background())
 	if err != nil {
 		return nil, c.readError(err)
 	}
-	if buf, err = message.Read(r, buf, limit); err != nil && err != ErrTooLong {
+	data, err := message.Read(r, c.buf, limit)
+	if c.buf = data; cap(data) > keepBuffer {
+		c.buf = nil
+	}
+	if err != nil && err != ErrTooLong {
 		return nil, c.readError(err)
 	}
-	return buf, err
+	return data, err
 }
 
 func (c *Conn) readError(err error) error {

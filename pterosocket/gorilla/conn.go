@@ -20,6 +20,7 @@ import (
 type conn struct {
 	ws     *websocket.Conn
 	stream *stream
+	buf    []byte        // of Read
 	ended  chan struct{} // closed when Read has returned for the last time
 	end    sync.Once
 
@@ -28,6 +29,9 @@ type conn struct {
 	mu      sync.Mutex
 	pongs   map[string]chan struct{} // the pings that wait for an answer
 }
+
+// keepBuffer bounds the buffer that a connection holds on to between messages.
+const keepBuffer = 4 << 10
 
 func newConn(ws *websocket.Conn, stream *stream) *conn {
 	c := &conn{ws: ws, stream: stream, ended: make(chan struct{})}
@@ -46,14 +50,18 @@ func newConn(ws *websocket.Conn, stream *stream) *conn {
 // OnWait lets Read call f whenever it is about to wait for the network.
 func (c *conn) OnWait(f func()) { c.stream.onWait = f }
 
-func (c *conn) Read(buf []byte, limit int64) ([]byte, error) {
+func (c *conn) Read(limit int64) ([]byte, error) {
 	_, r, err := c.ws.NextReader()
 	if err != nil {
 		return nil, c.readError(err)
 	}
-	switch buf, err = message.Read(r, buf, limit); err {
+	data, err := message.Read(r, c.buf, limit)
+	if c.buf = data; cap(data) > keepBuffer {
+		c.buf = nil
+	}
+	switch err {
 	case nil:
-		return buf, nil
+		return data, nil
 	case message.ErrTooLong:
 		return nil, pterosocket.ErrFrameTooLong
 	}

@@ -79,10 +79,9 @@ func TestRead(t *testing.T) {
 			_, _, _ = ws.ReadMessage()
 		})
 		const limit = 500_000
-		var buf []byte
 		for _, size := range sizes {
 			for range 2 {
-				got, err := conn.Read(buf, limit)
+				got, err := conn.Read(limit)
 				if size > limit {
 					if !errors.Is(err, pterosocket.ErrFrameTooLong) {
 						t.Errorf("%d bytes over a limit: %v", size, err)
@@ -93,10 +92,9 @@ func TestRead(t *testing.T) {
 				if want := bytes.Repeat([]byte("abcdefg\n"), size/8+1)[:size]; !bytes.Equal(got, want) {
 					t.Fatalf("%d bytes read as %d", size, len(got))
 				}
-				buf = got
 			}
 		}
-		if got, err := conn.Read(buf, limit); err != nil || string(got) != "end" {
+		if got, err := conn.Read(limit); err != nil || string(got) != "end" {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
@@ -123,7 +121,7 @@ func TestOnWait(t *testing.T) {
 		}
 	})
 	for range 200 {
-		if _, err := conn.Read(nil, 1000); err != nil {
+		if _, err := conn.Read(1000); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -144,7 +142,7 @@ func TestPing(t *testing.T) {
 		})
 		_, _, _ = ws.ReadMessage()
 	})
-	go conn.Read(nil, 100)
+	go conn.Read(100)
 	answer <- true
 	must(t, conn.Ping(t.Context()))
 	answer <- false
@@ -189,7 +187,7 @@ func TestEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := serve(t, gorilla.Dialer{}, test.end)
-			if _, err := conn.Read(nil, 100); !test.want(err) {
+			if _, err := conn.Read(100); !test.want(err) {
 				t.Errorf("%v", err)
 			}
 		})
@@ -211,7 +209,7 @@ func TestClose(t *testing.T) {
 			})
 			read := make(chan error, 1)
 			go func() {
-				_, err := conn.Read(nil, 100)
+				_, err := conn.Read(100)
 				read <- err
 			}()
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

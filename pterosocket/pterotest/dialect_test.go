@@ -73,7 +73,7 @@ func (p *peer) read(until func(frame string) bool) []string {
 	p.t.Helper()
 	var frames []string
 	for {
-		data, err := p.conn.Read(nil, 1<<20)
+		data, err := p.conn.Read(1 << 20)
 		if err != nil {
 			p.t.Fatalf("%v after %q", err, frames)
 		}

@@ -216,7 +216,7 @@ func (p *peer) listen() (said func() []string) {
 	frames := make(chan string, 10000)
 	go func() {
 		for {
-			data, err := p.conn.Read(nil, 1<<20)
+			data, err := p.conn.Read(1 << 20)
 			var closed *transport.CloseError
 			switch {
 			case errors.As(err, &closed):

@@ -1,6 +1,7 @@
 package pterotest
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -76,7 +77,7 @@ func (k *socket) serve() {
 		limit = 4096
 	}
 	for {
-		data, err := k.conn.Read(nil, limit)
+		data, err := k.conn.Read(limit)
 		if errors.Is(err, transport.ErrTooLong) {
 			if k.s.cfg.Dialect == Pelican {
 				k.close(1009, "")
@@ -89,7 +90,8 @@ func (k *socket) serve() {
 		if !k.admit(data) {
 			continue
 		}
-		k.messages.Go(func() { k.handle(data) })
+		message := bytes.Clone(data) // it is handled while the next is read
+		k.messages.Go(func() { k.handle(message) })
 	}
 }
 
