@@ -7,7 +7,7 @@ SEED    ?=
 FOR     ?= 10m
 PKGS    := ./...
 # Modules of their own, so that the library's stays small: its second transport, its peers' benchmarks, other authors' clients.
-NESTED  := pterosocket/gorilla internal/bench internal/interop
+NESTED  := pterosocket/gobwas internal/bench internal/interop
 NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
 .PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop
@@ -20,7 +20,7 @@ run: ## the console program; make run ARGS="-for 5s" for a bounded run
 
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 4m $(PKGS)
-	cd pterosocket/gorilla && $(GO) test -race -timeout 4m ./...
+	cd pterosocket/gobwas && $(GO) test -race -timeout 4m ./...
 	cd internal/bench && $(GO) test -race -timeout 2m ./...
 
 lint: ## formatting, vet and staticcheck

@@ -30,7 +30,7 @@ type Config struct {
 	// HTTPClient is used for the panel and, by the default Dialer, for the websocket handshake. Nil: one made for the purpose. Its idle connections,
 	// should it keep any, are its owner's to close.
 	HTTPClient *http.Client
-	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gorilla has one that is faster and smaller.
+	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gobwas has one that is faster and smaller.
 	Dialer Dialer
 	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent.
 	Logger *slog.Logger

@@ -14,7 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
-	ours "github.com/pterosocket/pterosocket-go/pterosocket/gorilla"
+	ours "github.com/pterosocket/pterosocket-go/pterosocket/gobwas"
 )
 
 // Every contestant receives everything, so that what is compared is the same work. How fast is nobody's business here.
@@ -42,7 +42,7 @@ func TestContestants(t *testing.T) {
 // The candidates for a second transport, held against what the seam asks for.
 func TestSeams(t *testing.T) {
 	for name, dialer := range map[string]pterosocket.Dialer{
-		"gorilla": ours.Dialer{}, "coder": coderDialer{}, "gobwas": gobwasDialer{}, "gws": gwsDialer{},
+		"gobwas": ours.Dialer{}, "gorilla": gorillaDialer{}, "coder": coderDialer{}, "gws": gwsDialer{},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ponged := make(chan struct{})

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -13,7 +15,7 @@ import (
 	nhooyr "nhooyr.io/websocket"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
-	ours "github.com/pterosocket/pterosocket-go/pterosocket/gorilla"
+	ours "github.com/pterosocket/pterosocket-go/pterosocket/gobwas"
 )
 
 // A contestant is one of those that are compared.
@@ -29,9 +31,9 @@ type connect func(ctx context.Context, host, server string) (next func() (text s
 // The names say what is measured: the library on a transport, a library's bare read loop with nothing decoded, or the usual way.
 var contestants = map[string]contestant{
 	"pterosocket":              {library(nil), true},
-	"pterosocket/gorilla":      {library(ours.Dialer{}), true},
+	"pterosocket/gobwas":       {library(ours.Dialer{}), true},
 	"pterosocket on coder":     {library(coderDialer{}), true},
-	"pterosocket on gobwas":    {library(gobwasDialer{}), true},
+	"pterosocket on gorilla":   {library(gorillaDialer{}), true},
 	"pterosocket on gws":       {library(gwsDialer{}), true},
 	"nhooyr, bare":             {bareNhooyr(nil), false},
 	"nhooyr and encoding/json": {bareNhooyr(decodeJSON), false},
@@ -185,10 +187,15 @@ func bareGobwas(ctx context.Context, host, server string) (func() (string, error
 	if err := wsutil.WriteClientText(conn, []byte(authText)); err != nil {
 		return nil, err
 	}
-	r := buffered(conn, br)
+	r := bufio.NewReader(conn)
+	if br != nil { // the server has spoken already
+		ahead, _ := br.Peek(br.Buffered()) // it is there
+		r = bufio.NewReader(io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), conn))
+	}
+	var header [ws.MaxHeaderSize]byte
 	buf := make([]byte, largest)
 	return func() (string, error) {
-		h, err := ws.ReadHeader(r)
+		h, err := ws.ReadHeaderBuffer(r, header[:])
 		if err != nil {
 			return "", err
 		}

@@ -19,12 +19,12 @@ require (
 )
 
 require (
-	github.com/pterosocket/pterosocket-go/pterosocket/gorilla v0.0.0
+	github.com/pterosocket/pterosocket-go/pterosocket/gobwas v0.0.0
 	golang.org/x/sync v0.18.0 // indirect
 	golang.org/x/time v0.14.0 // indirect
 )
 
 replace (
 	github.com/pterosocket/pterosocket-go => ../..
-	github.com/pterosocket/pterosocket-go/pterosocket/gorilla => ../../pterosocket/gorilla
+	github.com/pterosocket/pterosocket-go/pterosocket/gobwas => ../../pterosocket/gobwas
 )

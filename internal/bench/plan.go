@@ -24,15 +24,15 @@ const npm = "npm "
 // The contestants of each measurement.
 var (
 	inFlood = []string{
-		"pterosocket", "pterosocket/gorilla", "nhooyr, bare", "nhooyr and encoding/json", "gorilla, bare", "coder, bare", "gobwas, bare", "gws, bare",
-		"pterosocket on coder", "pterosocket on gobwas", "pterosocket on gws", npm + "pterosocket", npm + "jspteroapi",
+		"pterosocket", "pterosocket/gobwas", "nhooyr, bare", "nhooyr and encoding/json", "gorilla, bare", "coder, bare", "gobwas, bare", "gws, bare",
+		"pterosocket on coder", "pterosocket on gorilla", "pterosocket on gws", npm + "pterosocket", npm + "jspteroapi",
 	}
 	inIdle = []string{
-		"pterosocket", "pterosocket/gorilla", "nhooyr, bare", "gorilla, bare", "coder, bare", "gobwas, bare", "gws, bare",
-		"pterosocket on coder", "pterosocket on gobwas", "pterosocket on gws", npm + "pterosocket",
+		"pterosocket", "pterosocket/gobwas", "nhooyr, bare", "gorilla, bare", "coder, bare", "gobwas, bare", "gws, bare",
+		"pterosocket on coder", "pterosocket on gorilla", "pterosocket on gws", npm + "pterosocket",
 	}
-	inLatency = []string{"pterosocket", "nhooyr, bare", "pterosocket/gorilla", "gorilla, bare", npm + "pterosocket"}
-	inGrowth  = []string{"pterosocket", "pterosocket/gorilla"}
+	inLatency = []string{"pterosocket", "nhooyr, bare", "pterosocket/gobwas", "gobwas, bare", npm + "pterosocket"}
+	inGrowth  = []string{"pterosocket", "pterosocket/gobwas"}
 	sizes     = []int{1, 10, 100, 1000, 5000}
 )
 

@@ -69,7 +69,7 @@ func bars(title string, o outcomes, figure func(result) float64) string {
 	for i, name := range inFlood {
 		v, _ := o.of(name, figure)
 		colour := "#94a3b8"
-		if name == "pterosocket" || name == "pterosocket/gorilla" {
+		if name == "pterosocket" || name == "pterosocket/gobwas" {
 			colour = colours[0]
 		}
 		y := top + row*i

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	peerNPM     = npm + "pterosocket"
-	peerNhooyr  = "nhooyr, bare"
-	peerGorilla = "gorilla, bare"
+	peerNPM    = npm + "pterosocket"
+	peerNhooyr = "nhooyr, bare"
+	peerGobwas = "gobwas, bare"
 )
 
 func perSecond(r result) float64  { return r.PerSecond }
@@ -97,8 +97,8 @@ func latency(b *strings.Builder, o outcomes) {
 	b.WriteString("| | p50 | of its bare loop | p99 | of its bare loop |\n|---|---|---|---|---|\n")
 	for _, name := range inLatency {
 		base := peerNhooyr
-		if strings.Contains(name, "gorilla") {
-			base = peerGorilla
+		if strings.Contains(name, "gobwas") {
+			base = peerGobwas
 		}
 		base50, _ := o.of(base, p50)
 		base99, _ := o.of(base, p99)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -12,8 +11,7 @@ import (
 	"time"
 
 	coder "github.com/coder/websocket"
-	"github.com/gobwas/ws"
-	"github.com/gobwas/ws/wsutil"
+	gorilla "github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
 
 	"github.com/pterosocket/pterosocket-go/internal/message"
@@ -21,7 +19,7 @@ import (
 )
 
 // The Dialers of this file are there to choose a second transport by measuring, through the seam that it would stand behind. They do no
-// more than that needs: no TLS, no proxies, no compression.
+// more than that needs: no TLS, no proxies, no compression. The one that was chosen, with gobwas/ws, is pterosocket/gobwas.
 
 // hooked tells when a Read is about to wait for the network, for pterosocket.Waiter.
 type hooked struct {
@@ -111,115 +109,67 @@ func (c *coderConn) Close(ctx context.Context, code int, reason string) error {
 	return c.ws.Close(coder.StatusCode(code), reason)
 }
 
-// gobwas/ws.
+// gorilla/websocket.
 
-type gobwasDialer struct{}
+type gorillaDialer struct{}
 
-type gobwasConn struct {
+type gorillaConn struct {
 	*hooked
 	buffer
-	reader wsutil.Reader
-	write  sync.Mutex
-	pong   chan struct{}
-	ended  chan struct{}
+	ws    *gorilla.Conn
+	pong  chan struct{}
+	ended chan struct{}
 }
 
-func (gobwasDialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
+func (gorillaDialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
 	var conn *hooked
-	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP(header), NetDial: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
+	dialer := gorilla.Dialer{WriteBufferPool: new(sync.Pool), NetDialContext: func(ctx context.Context, _, _ string) (c net.Conn, err error) {
 		conn, err = dialTCP(ctx, url)
 		return conn, err
 	}}
-	_, br, _, err := dialer.Dial(ctx, url)
+	ws, _, err := dialer.DialContext(ctx, url, header)
 	if err != nil {
 		return nil, err
 	}
-	c := &gobwasConn{hooked: conn, pong: make(chan struct{}, 1), ended: make(chan struct{})}
-	c.reader = wsutil.Reader{Source: buffered(conn, br), State: ws.StateClientSide, OnIntermediate: c.control}
-	return c, nil
-}
-
-// buffered reads conn, and before that what the handshake has read ahead.
-func buffered(conn net.Conn, br *bufio.Reader) *bufio.Reader {
-	if br != nil && br.Buffered() > 0 {
-		ahead, _ := br.Peek(br.Buffered()) // it is there
-		return bufio.NewReader(io.MultiReader(&fixed{ahead: append([]byte(nil), ahead...)}, conn))
-	}
-	return bufio.NewReader(conn)
-}
-
-type fixed struct{ ahead []byte }
-
-func (f *fixed) Read(p []byte) (int, error) {
-	if len(f.ahead) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, f.ahead)
-	f.ahead = f.ahead[n:]
-	return n, nil
-}
-
-func (c *gobwasConn) control(h ws.Header, r io.Reader) error {
-	payload := make([]byte, h.Length)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		return err
-	}
-	switch h.OpCode {
-	case ws.OpPing:
-		return c.send(ws.NewPongFrame(payload))
-	case ws.OpPong:
+	c := &gorillaConn{hooked: conn, ws: ws, pong: make(chan struct{}, 1), ended: make(chan struct{})}
+	ws.SetPongHandler(func(string) error {
 		select {
 		case c.pong <- struct{}{}:
 		default:
 		}
-	case ws.OpClose:
-		code, reason := ws.ParseCloseFrameData(payload)
-		_ = c.send(ws.NewCloseFrame(payload))
-		return &pterosocket.CloseError{Code: int(code), Reason: reason}
+		return nil
+	})
+	return c, nil
+}
+
+func (c *gorillaConn) Read(limit int64) (message []byte, err error) {
+	_, r, err := c.ws.NextReader()
+	if err == nil {
+		message, err = c.read(r, limit)
 	}
-	return nil
-}
-
-func (c *gobwasConn) send(f ws.Frame) error {
-	c.write.Lock()
-	defer c.write.Unlock()
-	return ws.WriteFrame(c.hooked, ws.MaskFrameInPlace(f))
-}
-
-func (c *gobwasConn) Read(limit int64) (message []byte, err error) {
-	defer func() {
-		if err != nil && err != pterosocket.ErrFrameTooLong {
-			close(c.ended)
+	if err != nil && err != pterosocket.ErrFrameTooLong {
+		var closed *gorilla.CloseError
+		if errors.As(err, &closed) {
+			err = &pterosocket.CloseError{Code: closed.Code, Reason: closed.Text}
 		}
-	}()
-	for {
-		h, err := c.reader.NextFrame()
-		if err != nil {
-			return nil, err
-		}
-		if h.OpCode.IsControl() {
-			if err := c.control(h, &c.reader); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		return c.read(&c.reader, limit)
+		close(c.ended)
 	}
+	return message, err
 }
 
-func (c *gobwasConn) Write(_ context.Context, message []byte) error {
-	return c.send(ws.NewTextFrame(append([]byte(nil), message...)))
+func (c *gorillaConn) Write(_ context.Context, message []byte) error {
+	return c.ws.WriteMessage(gorilla.TextMessage, message)
 }
 
-func (c *gobwasConn) Ping(ctx context.Context) error {
-	if err := c.send(ws.NewPingFrame(nil)); err != nil {
+func (c *gorillaConn) Ping(ctx context.Context) error {
+	if err := c.ws.WriteControl(gorilla.PingMessage, nil, time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
 	return await(ctx, c.pong)
 }
 
-func (c *gobwasConn) Close(ctx context.Context, code int, reason string) error {
-	if ctx.Err() == nil && c.send(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusCode(code), reason))) == nil {
+func (c *gorillaConn) Close(ctx context.Context, code int, reason string) error {
+	if ctx.Err() == nil && c.ws.WriteControl(gorilla.CloseMessage, gorilla.FormatCloseMessage(code, reason), time.Now().Add(time.Minute)) == nil {
 		_ = await(ctx, c.ended)
 	}
 	return c.hooked.Close()
