@@ -1,6 +1,9 @@
 package pterosocket
 
-import "math"
+import (
+	"math"
+	"sync"
+)
 
 // An eventQueue holds events for a slow consumer in order. It is a ring that grows as needed. What is dropped leaves a mark with
 // a count in its place, which comes out as a Lagged.
@@ -91,10 +94,36 @@ func (q *eventQueue) front() Event {
 			return ev
 		}
 	}
-	if len(q.ring) > 64 { // the consumer has caught up: give the memory back
+	if len(q.ring) > keepRing { // the consumer has caught up: give the memory back
+		putRing(q.ring)
 		*q = eventQueue{}
 	}
 	return nil
+}
+
+// keepRing is the longest ring that a queue without events holds on to. A longer one is burstRing long at least: those come and go with
+// every burst, and are used again.
+const (
+	keepRing  = 64
+	burstRing = 512
+)
+
+// rings are *[burstRing]Event, empty.
+var rings = sync.Pool{New: func() any { return new([burstRing]Event) }}
+
+// newRing returns an empty ring of at least size.
+func newRing(size int) []Event {
+	if size <= keepRing || size > burstRing {
+		return make([]Event, size)
+	}
+	return rings.Get().(*[burstRing]Event)[:]
+}
+
+func putRing(ring []Event) {
+	if len(ring) == burstRing {
+		clear(ring)
+		rings.Put((*[burstRing]Event)(ring))
+	}
 }
 
 // pop removes and returns the first event, nil if there is none.
@@ -204,7 +233,7 @@ func (q *eventQueue) resize() {
 		size *= 2
 	}
 	old := *q
-	*q = eventQueue{ring: make([]Event, size), events: old.events, mark: none, stats: none, ready: true}
+	*q = eventQueue{ring: newRing(size), events: old.events, mark: none, stats: none, ready: true}
 	for pos := old.head; pos < old.tail; pos++ {
 		ev := *old.slot(pos)
 		if pos == old.next {
