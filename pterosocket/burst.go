@@ -2,10 +2,12 @@ package pterosocket
 
 import "sync"
 
-// maxLines and maxText bound how many console lines are handed on together. A line that the consumer keeps keeps the texts of the others.
 const (
-	maxLines = 32
-	maxText  = 4 << 10
+	// maxLines bounds how many console lines are handed on together: about as many as a transport reads at once. A wake-up of the
+	// consumer costs as much as twenty lines.
+	maxLines = 256
+	// maxText bounds, but for a longer line, how much text is kept by keeping a line, since lines that came together share memory.
+	maxText = 4 << 10
 )
 
 // A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together, which spares
@@ -18,12 +20,13 @@ type burst struct {
 // lines are the console lines of a burst.
 type lines struct {
 	n      int
-	text   []byte        // of all of them
-	ends   [maxLines]int // where each ends in text
-	events [maxLines]Event
+	events [maxLines]Event // the first of them
+	boxed  int             // how many of them
+	text   []byte          // of the others
+	ends   [maxLines]int   // where each of the others ends in text
 }
 
-var linesPool = sync.Pool{New: func() any { return &lines{text: make([]byte, 0, 2*maxText)} }}
+var linesPool = sync.Pool{New: func() any { return &lines{text: make([]byte, 0, maxText)} }}
 
 // add appends a line, and reports whether there is no room for another.
 func (b *burst) add(line []byte) (full bool) {
@@ -31,28 +34,40 @@ func (b *burst) add(line []byte) (full bool) {
 		b.lines = linesPool.Get().(*lines)
 	}
 	l := b.lines
+	if len(l.text)+len(line) > maxText {
+		l.box()
+	}
 	l.text = append(l.text, line...)
 	l.ends[l.n] = len(l.text)
 	l.n++
-	return l.n == maxLines || len(l.text) >= maxText
+	return l.n == maxLines
+}
+
+// box makes events of the lines that are none yet.
+func (l *lines) box() {
+	if l.boxed == l.n {
+		return
+	}
+	all, start := string(l.text), 0
+	for ; l.boxed < l.n; l.boxed++ {
+		end := l.ends[l.boxed]
+		l.events[l.boxed] = ConsoleOutput{Line: all[start:end]}
+		start = end
+	}
+	l.text = l.text[:0]
 }
 
 // take empties l and returns its lines as events, which are valid until the next add.
 func (l *lines) take() []Event {
-	all, start := string(l.text), 0
-	for i, end := range l.ends[:l.n] {
-		l.events[i] = ConsoleOutput{Line: all[start:end]}
-		start = end
-	}
+	l.box()
 	events := l.events[:l.n]
-	l.text, l.n = l.text[:0], 0
+	l.n, l.boxed = 0, 0
 	return events
 }
 
 // release gives back what has been borrowed. There are no lines in it.
 func (b *burst) release() {
 	if b.lines != nil && cap(b.lines.text) <= 2*maxText {
-		clear(b.lines.events[:])
 		linesPool.Put(b.lines)
 	}
 	b.lines = nil
@@ -78,6 +93,8 @@ func (s *session) flush() {
 	s.count.bytesReceived.Add(b.bytes)
 	b.frames, b.bytes = 0, 0
 	if b.lines != nil && b.lines.n > 0 {
-		s.recovery.live(b.lines.take())
+		events := b.lines.take()
+		s.recovery.live(events)
+		clear(events)
 	}
 }

@@ -31,7 +31,7 @@ type Stats struct {
 type DiskIO struct{ ReadBytes, WriteBytes uint64 }
 
 // ConsoleOutput is one line of the console, with whatever colours it was printed in. Replayed: it comes from the daemon's
-// history, after a reconnect or with Config.History, and was printed earlier. Lines that arrived together share memory, 4 KiB and a line
+// history, after a reconnect or with Config.History, and was printed earlier. Lines that arrived together share memory, 4 KiB
 // at most: strings.Clone one that is kept for long.
 type ConsoleOutput struct {
 	Line     string `json:"line"`

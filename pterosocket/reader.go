@@ -16,15 +16,15 @@ func (s *session) read() error {
 	defer s.flush()
 	for {
 		data, err := s.conn.Read(s.cfg.ReadLimit)
-		if errors.Is(err, ErrFrameTooLong) {
+		if err != nil {
+			if !errors.Is(err, ErrFrameTooLong) {
+				return fmt.Errorf("reading from the daemon: %w", err)
+			}
 			s.burst.frames++
 			s.flush()
 			s.count.framesSkipped.Add(1)
 			s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
 			continue
-		}
-		if err != nil {
-			return fmt.Errorf("reading from the daemon: %w", err)
 		}
 		s.burst.frames++
 		s.burst.bytes += uint64(len(data))
