@@ -26,6 +26,9 @@ func (c *conn) Read(limit int64) ([]byte, error) {
 }
 
 func (c *conn) read(limit int64) ([]byte, error) {
+	if data, ok := c.in.text(limit); ok {
+		return data, nil
+	}
 	h, compressed, err := c.next(ws.StateClientSide)
 	if err != nil {
 		return nil, err

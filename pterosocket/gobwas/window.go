@@ -1,8 +1,11 @@
 package gobwas
 
 import (
+	"encoding/binary"
 	"io"
 	"sync"
+
+	"github.com/gobwas/ws"
 )
 
 const (
@@ -66,6 +69,29 @@ func (w *window) fill(want int) error {
 		w.close()
 	}
 	return err
+}
+
+// finText is how a text message in one piece begins.
+const finText = 0x80 | byte(ws.OpText)
+
+// text consumes and returns the next message if it is a text in one frame that has arrived to its end, as nearly all are. Asking the
+// library for the header of each costs a fifth of what reading it does.
+func (w *window) text(limit int64) ([]byte, bool) {
+	frame := w.buf[w.start:w.end]
+	if len(frame) < 4 || frame[0] != finText {
+		return nil, false
+	}
+	head, n := 2, int(frame[1]) // with the mask's bit, which is not to be set, it is over 127
+	if n == 126 {
+		head, n = 4, int(binary.BigEndian.Uint16(frame[2:]))
+	} else if n > 126 {
+		return nil, false
+	}
+	if len(frame) < head+n || int64(n) > limit {
+		return nil, false
+	}
+	w.start += head + n
+	return frame[head : head+n : head+n], true
 }
 
 // take returns the next n bytes, burstSize at most, which are valid until the next fill.

@@ -54,7 +54,9 @@ func (c *conn) send(ctx context.Context, op ws.OpCode, payload []byte) error {
 }
 
 // Write writes a text message, uncompressed: commands are too short to gain by it.
-func (c *conn) Write(ctx context.Context, message []byte) error { return c.send(ctx, ws.OpText, message) }
+func (c *conn) Write(ctx context.Context, message []byte) error {
+	return c.send(ctx, ws.OpText, message)
+}
 
 // Ping sends a ping and waits for its pong.
 func (c *conn) Ping(ctx context.Context) error {
