@@ -36,9 +36,9 @@ fmt: ## formats the code
 	gofmt -w .
 
 fuzz: ## each fuzz test for FUZZ (30s)
-	@set -e; for pkg in $$($(GO) list $(PKGS)); do \
-	  for name in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-	    echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$pkg; done; done
+	@set -e; for dir in . pterosocket/gobwas; do cd $(CURDIR)/$$dir; for pkg in $$($(GO) list $(PKGS)); do \
+	  for name in $$($(GO) test -short -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$name"; $(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZ) -fuzzminimizetime 10x $$pkg; done; done; done
 
 cover: ## the tests' coverage
 	$(GO) test -coverprofile cover.out -coverpkg ./internal/...,./pterosocket/... $(PKGS)
