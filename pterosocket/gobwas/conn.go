@@ -21,9 +21,12 @@ type conn struct {
 	readErr error         // why reading has ended
 	ended   chan struct{} // closed when it has
 
+	turn chan struct{} // holds something while a frame is written
+	said bool          // a close frame has been written; of whose turn it is
+
 	closing sync.Once
-	writing sync.Mutex // held while a frame is written
-	said    bool       // a close frame has been written; under writing
+	tear    sync.Once
+	tearErr error
 
 	mu    sync.Mutex
 	owed  answer                   // what Read has to answer and could not write yet
@@ -34,7 +37,13 @@ type conn struct {
 var _ pterosocket.Waiter = (*conn)(nil)
 
 func newConn(stream io.ReadWriteCloser, deflate bool) *conn {
-	return &conn{stream: stream, deflate: deflate, in: window{stream: stream}, ended: make(chan struct{})}
+	return &conn{stream: stream, deflate: deflate, in: window{stream: stream}, ended: make(chan struct{}), turn: make(chan struct{}, 1)}
+}
+
+// tearDown closes the stream, which ends whatever waits for it.
+func (c *conn) tearDown() error {
+	c.tear.Do(func() { c.tearErr = c.stream.Close() })
+	return c.tearErr
 }
 
 // OnWait lets Read call f whenever it is about to wait for the network.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	neturl "net/url"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
@@ -25,7 +25,7 @@ var _ pterosocket.Dialer = Dialer{}
 // Dial opens a websocket. ctx governs the handshake only. The error is a *pterosocket.HandshakeError when the server answers but
 // refuses.
 func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
-	client := http.Client{}
+	client := *http.DefaultClient
 	if d.HTTPClient != nil {
 		client = *d.HTTPClient
 	}
@@ -35,13 +35,22 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 		defer cancel()
 		client.Timeout = 0
 	}
-	if rest, ok := strings.CutPrefix(url, "ws"); ok {
-		url = "http" + rest
+	checkRedirect := client.CheckRedirect
+	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+		asHTTP(req.URL)
+		switch {
+		case checkRedirect != nil:
+			return checkRedirect(req, via)
+		case len(via) >= 10:
+			return errors.New("stopped after 10 redirects")
+		}
+		return nil
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
+	asHTTP(req.URL)
 	for name, values := range header {
 		req.Header[name] = values
 	}
@@ -63,6 +72,16 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 		return nil, err
 	}
 	return conn, nil
+}
+
+// asHTTP gives a websocket's URL the scheme that net/http knows.
+func asHTTP(u *neturl.URL) {
+	switch u.Scheme {
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	}
 }
 
 // maxBody bounds how much of a refusal's body is read.

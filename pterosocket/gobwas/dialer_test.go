@@ -21,6 +21,10 @@ func TestDialFails(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
+		case "/away":
+			http.Redirect(w, r, "ws://"+r.Host, http.StatusFound)
+		case "/round":
+			http.Redirect(w, r, "ws://"+r.Host+"/round", http.StatusFound)
 		case "/hang in the body":
 			w.Header().Set("Content-Length", "100")
 			w.WriteHeader(http.StatusBadGateway)
@@ -34,6 +38,7 @@ func TestDialFails(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
+	defer http.DefaultClient.CloseIdleConnections()
 	defer close(release)
 	url := "ws" + strings.TrimPrefix(srv.URL, "http")
 
@@ -52,6 +57,14 @@ func TestDialFails(t *testing.T) {
 		if _, err := (gobwas.Dialer{HTTPClient: srv.Client()}).Dial(ctx, url+path, nil); !errors.Is(err, cause) {
 			t.Errorf("%s, cancelled: %v", path, err)
 		}
+	}
+	for _, away := range []string{url + "/away", strings.ToUpper(url[:2]) + url[2:] + "/away"} { // to a ws URL, and from there to a refusal
+		if _, err := (gobwas.Dialer{}).Dial(t.Context(), away, nil); !errors.As(err, &refused) || refused.StatusCode != 403 {
+			t.Errorf("%s: %v", away, err)
+		}
+	}
+	if _, err := (gobwas.Dialer{}).Dial(t.Context(), url+"/round", nil); err == nil || errors.As(err, &refused) {
+		t.Errorf("redirected for ever: %v", err)
 	}
 	if _, err := (gobwas.Dialer{}).Dial(t.Context(), "ws://%", nil); err == nil {
 		t.Error("a URL that is none was taken")

@@ -26,16 +26,13 @@ func newHandshake(deflate bool) handshake {
 	return handshake{base64.StdEncoding.EncodeToString(nonce[:]), deflate}
 }
 
-// noTakeover is the only compression that is asked for: every message by itself. With takeover each connection would need a window.
-var noTakeover = wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}
-
 // ask adds what a request needs.
 func (h handshake) ask(header http.Header) {
 	header.Set("Connection", "Upgrade")
 	header.Set("Upgrade", "websocket")
 	header.Set("Sec-WebSocket-Version", "13")
 	header.Set("Sec-WebSocket-Key", h.key)
-	if h.deflate {
+	if h.deflate { // every message by itself: with takeover each connection would need a window
 		header.Set("Sec-WebSocket-Extensions", wsflate.ExtensionName+"; client_no_context_takeover; server_no_context_takeover")
 	}
 }

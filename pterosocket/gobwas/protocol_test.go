@@ -2,10 +2,12 @@ package gobwas
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -40,6 +42,16 @@ func (p *peer) frames(t *testing.T) (all []ws.Frame) {
 	return all
 }
 
+// finalHello is "Hello" in a block that is marked as the last one (RFC 7692, section 7.2.3.4).
+const finalHello = "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"
+
+func TestLastBlock(t *testing.T) {
+	c := newConn(&peer{Reader: strings.NewReader("\xc1\x08" + finalHello)}, true)
+	if data, err := c.Read(100); err != nil || string(data) != "Hello" {
+		t.Errorf("%q, %v", data, err)
+	}
+}
+
 // What the protocol forbids ends the connection with a close frame that says so.
 func TestViolations(t *testing.T) {
 	deflated, err := wsflate.CompressFrame(ws.NewTextFrame([]byte("hello")))
@@ -65,6 +77,14 @@ func TestViolations(t *testing.T) {
 		"a message within another":     {said: "\x01\x01a\x81\x01b"},
 		"a length of 64 bits":          {said: "\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff"},
 		"a close frame of one byte":    {said: "\x88\x01x"},
+		"a close frame with 0":         {said: "\x88\x02\x00\x00"},
+		"a close frame with 1005":      {said: "\x88\x02\x03\xed"},
+		"a close frame with 1006":      {said: "\x88\x02\x03\xee"},
+		"a close frame with 1015":      {said: "\x88\x02\x03\xf7"},
+		"a close frame with 5000":      {said: "\x88\x02\x13\x88"},
+		"a reason that is no UTF-8":    {said: "\x88\x03\x03\xe8\xff"},
+		"compression without an end":   {said: "\xc1\x05\x00\xff\x00\x00\xff", deflate: true},
+		"more behind the last block":   {said: "\xc1\x0f" + finalHello + finalHello[:7], deflate: true},
 		"corrupt, in a large fragment": {said: "\x41\x7e\x80\x01" + strings.Repeat("\xff", 0x8001) + "\x80\x00", deflate: true},
 	} {
 		p := &peer{Reader: strings.NewReader(test.said)}
@@ -133,20 +153,100 @@ func TestPingWhileWriting(t *testing.T) {
 		}
 		var got []string
 		go func() {
-			for range 2 {
-				f, err := ws.ReadFrame(theirs)
-				if err != nil {
-					t.Error(err)
-				}
-				got = append(got, string(ws.UnmaskFrameInPlace(f).Payload))
-			}
+			got = append(got, readFrame(t, theirs), readFrame(t, theirs))
 		}()
 		if err := <-written; err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if len(got) != 2 || got[0] != "a command" || got[1] != "c" {
+		if !slices.Equal(got, []string{"a command", "c"}) {
 			t.Errorf("the peer got %q", got)
+		}
+	})
+}
+
+// readFrame returns what a client's frame says.
+func readFrame(t *testing.T, r io.Reader) string {
+	h, err := ws.ReadHeader(r)
+	payload := make([]byte, h.Length)
+	if err == nil {
+		_, err = io.ReadFull(r, payload)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	ws.Cipher(payload, h.Mask, 0)
+	return string(payload)
+}
+
+// Who waits for his turn to write, and gives up, leaves no trace; a message that has begun comes to its end.
+func TestGivingUpBeforeWriting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		c := newConn(ours, false)
+		written := make(chan error)
+		go func() { written <- c.Write(t.Context(), []byte("a command")) }()
+		synctest.Wait() // in the middle of it
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for range 2 { // the second time it has ended before
+			if err := c.Ping(short); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Ping: %v", err)
+			}
+			if err := c.Write(short, nil); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Write: %v", err)
+			}
+		}
+		if got := readFrame(t, theirs); got != "a command" {
+			t.Errorf("the peer got %q", got)
+		}
+		if err := <-written; err != nil {
+			t.Error(err)
+		}
+		go func() { _, _ = theirs.Write([]byte("\x81\x02ok")) }()
+		if data, err := c.Read(100); err != nil || string(data) != "ok" {
+			t.Errorf("%q, %v", data, err)
+		}
+		_ = c.tearDown()
+	})
+}
+
+// A message that was written was written, whatever becomes of the pong that had to wait for it.
+func TestPongBehindAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		c := newConn(ours, false)
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		written := make(chan error)
+		go func() { written <- c.Write(short, []byte("a command")) }()
+		synctest.Wait()
+		go func() { _, _ = c.Read(100) }()
+		_, _ = theirs.Write([]byte("\x89\x00"))
+		synctest.Wait() // the pong is owed
+		if got := readFrame(t, theirs); got != "a command" {
+			t.Errorf("the peer got %q", got)
+		}
+		if err := <-written; err != nil { // 5 s later: the pong is not taken
+			t.Errorf("Write: %v", err)
+		}
+	})
+}
+
+// A peer that answers no goodbye is left when ctx ends, or when somebody is in a hurry; who closed first gets no error.
+func TestCloseInAHurry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, _ := net.Pipe() // nobody reads there
+		c := newConn(ours, false)
+		closed := make(chan error)
+		go func() { closed <- c.Close(t.Context(), 1000, "") }()
+		synctest.Wait()
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		_ = c.Close(ended, 1000, "")
+		if err := <-closed; err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -168,7 +268,7 @@ func TestPingsOfADeafPeer(t *testing.T) {
 // A close frame is answered with its code, once.
 func TestCloseIsAnswered(t *testing.T) {
 	for _, test := range []struct{ said, answer string }{
-		{"\x88\x02\x11\x39", "\x11\x39"}, {"\x88\x00", ""}, {"\x88\x06\x11\x39away", "\x11\x39"},
+		{"\x88\x02\x11\x39", "\x11\x39"}, {"\x88\x02\x03\xf4", "\x03\xf4"}, {"\x88\x00", ""}, {"\x88\x06\x11\x39away", "\x11\x39"},
 	} {
 		p := &peer{Reader: strings.NewReader(test.said)}
 		c := newConn(p, false)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsflate"
@@ -109,6 +110,9 @@ func (f *fragments) Read(p []byte) (int, error) {
 	return n, unexpected(err)
 }
 
+// ended reports whether the message has been read to its end.
+func (f *fragments) ended() bool { return f.last && f.left == 0 }
+
 // unexpected turns an io.EOF that does not mean the end of a message into an error that does not mean it either.
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -129,16 +133,26 @@ func (c *conn) control(h ws.Header) error {
 	case ws.OpPong:
 		c.ponged(string(payload))
 	case ws.OpClose:
-		code, reason := ws.ParseCloseFrameData(payload)
-		if len(payload) == 1 {
-			return ws.ProtocolError("a close frame with half a code")
+		if len(payload) == 0 {
+			return &pterosocket.CloseError{Code: int(ws.StatusNoStatusRcvd)}
 		}
-		if code.Empty() {
-			code = ws.StatusNoStatusRcvd
+		code, reason := ws.ParseCloseFrameData(payload)
+		if !mayBeSent(code) || !utf8.ValidString(reason) {
+			return ws.ProtocolError("a close frame with a code or reason that may not be sent")
 		}
 		return &pterosocket.CloseError{Code: int(code), Reason: reason}
 	}
 	return nil
+}
+
+// mayBeSent reports whether a close frame may have this code. The library's own check refuses codes that were registered after the
+// protocol, such as 1012 for a restart.
+func mayBeSent(code ws.StatusCode) bool {
+	switch code {
+	case ws.StatusNoMeaningYet, ws.StatusNoStatusRcvd, ws.StatusAbnormalClosure:
+		return false
+	}
+	return 1000 <= code && code < 1015 || 3000 <= code && code < 5000
 }
 
 // end ends reading with what the caller is to know of err, and answers, as the protocol asks for.

@@ -3,6 +3,7 @@ package gobwas
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"net"
 	"strconv"
 	"sync"
@@ -20,7 +21,7 @@ var frames = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // keepFrame bounds what is put back there.
 const keepFrame = 64 << 10
 
-// writeFrame writes a frame, unless a close frame has been written. It is called with writing held.
+// writeFrame writes a frame, unless a close frame has been written. It is called by whose turn it is.
 func (c *conn) writeFrame(op ws.OpCode, payload []byte) error {
 	if c.said {
 		return net.ErrClosed
@@ -28,8 +29,9 @@ func (c *conn) writeFrame(op ws.OpCode, payload []byte) error {
 	c.said = op == ws.OpClose
 	frame := frames.Get().(*bytes.Buffer)
 	frame.Reset()
-	h := ws.Header{Fin: true, OpCode: op, Masked: true, Mask: ws.NewMask(), Length: int64(len(payload))}
-	_ = ws.WriteHeader(frame, h) // never fails: it is well-formed, and in memory
+	h := ws.Header{Fin: true, OpCode: op, Masked: true, Length: int64(len(payload))}
+	_, _ = rand.Read(h.Mask[:])  // never fails
+	_ = ws.WriteHeader(frame, h) // nor does this: it is well-formed, and in memory
 	head := frame.Len()
 	frame.Write(payload)
 	ws.Cipher(frame.Bytes()[head:], h.Mask, 0)
@@ -40,14 +42,23 @@ func (c *conn) writeFrame(op ws.OpCode, payload []byte) error {
 	return err
 }
 
-// send writes a frame when its turn comes. When ctx ends before it is written, the connection is lost.
+// send writes a frame when its turn comes. When ctx ends before that, nothing has happened; when it ends in the middle of the frame, the
+// connection is lost.
 func (c *conn) send(ctx context.Context, op ws.OpCode, payload []byte) error {
-	stop := context.AfterFunc(ctx, func() { _ = c.stream.Close() })
-	c.writing.Lock()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case c.turn <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.tearDown() })
 	err := c.writeFrame(op, payload)
-	c.writing.Unlock()
+	intact := stop()
+	<-c.turn
 	c.pay()
-	if !stop() {
+	if err != nil && !intact {
 		return context.Cause(ctx)
 	}
 	return err
@@ -105,7 +116,8 @@ type answer struct {
 }
 
 // owe answers the peer, at once or, since Read must not wait for a Write, as soon as what is being written is. Of several pings the
-// last is answered (RFC 6455, section 5.5.3), and nothing behind a close frame.
+// last is answered (RFC 6455, section 5.5.3), and nothing behind a close frame. With a peer that takes nothing any more Read does
+// wait, for answerFor: there is nothing else to be lost.
 func (c *conn) owe(op ws.OpCode, payload []byte) {
 	owed := answer{op, bytes.Clone(payload)}
 	c.mu.Lock()
@@ -120,7 +132,12 @@ func (c *conn) pay() {
 		c.mu.Lock()
 		owes := c.owed.op != 0
 		c.mu.Unlock()
-		if !owes || !c.writing.TryLock() {
+		if !owes {
+			return
+		}
+		select {
+		case c.turn <- struct{}{}:
+		default:
 			return
 		}
 		c.mu.Lock()
@@ -128,25 +145,28 @@ func (c *conn) pay() {
 		c.owed = answer{}
 		c.mu.Unlock()
 		if owed.op != 0 {
-			late := time.AfterFunc(answerFor, func() { _ = c.stream.Close() })
+			late := time.AfterFunc(answerFor, func() { _ = c.tearDown() })
 			_ = c.writeFrame(owed.op, owed.payload) // when it fails, so does reading
 			late.Stop()
 		}
-		c.writing.Unlock()
+		<-c.turn
 	}
 }
 
 // Close says goodbye and waits, until ctx ends, for the Read that is running to get the peer's.
 func (c *conn) Close(ctx context.Context, code int, reason string) error {
+	if ctx.Err() != nil {
+		_ = c.tearDown() // whoever is saying goodbye
+	}
 	err := net.ErrClosed
 	c.closing.Do(func() {
-		if ctx.Err() == nil && c.send(ctx, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason)) == nil {
+		if c.send(ctx, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason)) == nil {
 			select {
 			case <-c.ended: // with the peer's close frame, or without
 			case <-ctx.Done():
 			}
 		}
-		err = c.stream.Close()
+		err = c.tearDown()
 	})
 	return err
 }
