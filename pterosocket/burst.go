@@ -13,9 +13,14 @@ const (
 // A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together, which spares
 // allocations, locks and wake-ups; nothing stays in it while the reader waits for the network.
 type burst struct {
+	most          int // lines handed on together
 	frames, bytes uint64
 	lines         *lines // borrowed; nil: none
 }
+
+// linesFor returns how many lines may be handed on together to a queue of this size: a small part of it, or it would overflow before
+// its consumer had a chance.
+func linesFor(queue int) int { return max(1, min(maxLines, queue/8)) }
 
 // lines are the console lines of a burst.
 type lines struct {
@@ -40,7 +45,7 @@ func (b *burst) add(line []byte) (full bool) {
 	l.text = append(l.text, line...)
 	l.ends[l.n] = len(l.text)
 	l.n++
-	return l.n == maxLines
+	return l.n >= b.most
 }
 
 // box makes events of the lines that are none yet.

@@ -112,6 +112,7 @@ func newSession(soft, hard context.Context, conn Conn, sc sessionConfig) *sessio
 		epoch:         time.Now(),
 		closed:        make(chan struct{}),
 		answers:       make(chan error, 1),
+		burst:         burst{most: linesFor(sc.cfg.QueueSize)},
 	}
 	s.ctx, s.end = context.WithCancelCause(soft)
 	s.queue.start = func() { s.spawn(s.write) }
