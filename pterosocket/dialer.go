@@ -22,12 +22,14 @@ type Conn interface {
 	// connection is as good as before. After a close frame it returns a *CloseError (Code 1005 when the frame had none). Close
 	// unblocks it.
 	Read(limit int64) ([]byte, error)
-	// Write writes one text message. When ctx ends in the middle of it the connection may be lost.
+	// Write writes one text message. When ctx ends in the middle of it the connection may be lost; when it ends before, nothing
+	// has happened.
 	Write(ctx context.Context, message []byte) error
-	// Ping sends a ping and waits for its pong. When ctx ends first it returns ctx's error, and the connection lives on.
+	// Ping sends a ping and waits for its pong. When ctx ends first it returns ctx's error, and the connection lives on unless the
+	// ping was being written.
 	Ping(ctx context.Context) error
-	// Close sends a close frame and waits for the peer's until ctx ends; what comes before that is still read. With a ctx that
-	// has ended it tears the connection down at once. When it returns, no goroutine of the connection is left but a Read that
+	// Close sends a close frame and waits until ctx ends for the running Read to get the peer's; what comes before that is still
+	// read. With a ctx that has ended it tears the connection down at once. When it returns, no goroutine of the connection is left but a Read that
 	// is about to return.
 	Close(ctx context.Context, code int, reason string) error
 }
