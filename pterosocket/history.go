@@ -113,7 +113,7 @@ func (h *recall) release(r *recovery) {
 	if !continuous && len(seen) > 0 {
 		// It was cut short, or comes later: what was seen before is replayed all the same.
 		fresh = replay.Unknown(seen, held)
-		r.late.watch(seen, fresh, recallFirst, true)
+		r.watch(seen, fresh, recallFirst, true)
 	}
 	isFresh := make(map[uint64]int, len(fresh))
 	for _, l := range fresh {

@@ -24,13 +24,19 @@ type lateReplay struct {
 	at     time.Time // of the last line
 }
 
-func (l *lateReplay) active() bool { return !l.until.IsZero() }
-
 // watch begins to look for the replay, for this long.
-func (l *lateReplay) watch(before []uint64, since []replay.Line, d time.Duration, show bool) {
-	*l = lateReplay{until: time.Now().Add(d), before: before, since: make(map[uint64]int), show: show}
+func (r *recovery) watch(before []uint64, since []replay.Line, d time.Duration, show bool) {
+	r.late = &lateReplay{until: time.Now().Add(d), before: before, since: make(map[uint64]int), show: show}
 	for _, line := range since {
-		l.since[replay.Key(line.Text)]++
+		r.late.since[replay.Key(line.Text)]++
+	}
+}
+
+// unwatch gives up looking for it.
+func (r *recovery) unwatch() {
+	if r.late != nil {
+		r.late.flush(r)
+		r.late = nil
 	}
 }
 
@@ -38,8 +44,7 @@ func (l *lateReplay) watch(before []uint64, since []replay.Line, d time.Duration
 func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 	now := time.Now()
 	if now.After(l.until) || l.sure && now.Sub(l.at) > quietUnsure {
-		l.flush(r)
-		*l = lateReplay{}
+		r.unwatch()
 		return false
 	}
 	if ev.Line == "" || replay.OfDaemon(ev.Line) {
@@ -54,7 +59,7 @@ func (l *lateReplay) take(r *recovery, ev ConsoleOutput) bool {
 			l.repeated(r, ev)
 			return true
 		}
-		*l = lateReplay{} // something else
+		r.late = nil // something else
 		return false
 	case l.sure:
 		if l.since[key] > 0 {

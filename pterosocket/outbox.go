@@ -16,7 +16,7 @@ const (
 // maxBurst bounds how many events the channel holds, and burstShare what part of all that is kept that may be, since what is in the
 // channel cannot be given up for something newer.
 const (
-	maxBurst   = 32
+	maxBurst   = 24
 	burstShare = 64
 )
 

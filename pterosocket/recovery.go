@@ -42,7 +42,7 @@ type recovery struct {
 	sure    bool     // a line of the replay has been recognised
 	request *request // for the replay
 	timer   *time.Timer
-	late    lateReplay
+	late    *lateReplay   // nil: none is looked for
 	recall  *recall       // Commands.History is what lines are held back for
 	idle    chan struct{} // closed while nothing is held back
 }
@@ -87,8 +87,7 @@ func (r *recovery) hold() {
 	r.holding, r.first, r.offline, r.sure = true, false, false, false
 	r.began = time.Now()
 	r.held, r.bytes = nil, 0
-	r.late.flush(r)
-	r.late = lateReplay{}
+	r.unwatch()
 	r.idle = make(chan struct{})
 	r.timer = time.AfterFunc(quietAfter, r.check)
 }
@@ -109,7 +108,7 @@ func (r *recovery) reportGap() {
 func (r *recovery) live(lines []Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.holding && !r.late.active() {
+	if !r.holding && r.late == nil {
 		for _, ev := range lines {
 			r.seen.Add(ev.(ConsoleOutput).Line)
 		}
@@ -124,7 +123,7 @@ func (r *recovery) live(lines []Event) {
 func (r *recovery) line(boxed Event) {
 	ev := boxed.(ConsoleOutput)
 	if !r.holding {
-		if r.late.active() && r.late.take(r, ev) {
+		if r.late != nil && r.late.take(r, ev) {
 			return
 		}
 		r.seen.Add(ev.Line)
@@ -162,7 +161,9 @@ func (r *recovery) check() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.holding {
-		r.late.check(r)
+		if r.late != nil {
+			r.late.check(r)
+		}
 		return
 	}
 	now := time.Now()
@@ -219,7 +220,7 @@ func (r *recovery) release() {
 		r.handOn(ConsoleOutput{Line: l.Text, Replayed: l.Replayed})
 	}
 	if asked && len(lines) == 0 && !continuous && !r.offline { // the replay has not come, and may still come
-		r.late.watch(before, nil, lateFor, false)
+		r.watch(before, nil, lateFor, false)
 	}
 }
 
@@ -272,8 +273,7 @@ func (r *recovery) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.interrupt()
-	r.late.flush(r)
-	r.late = lateReplay{}
+	r.unwatch()
 	if r.timer != nil {
 		r.timer.Stop()
 	}

@@ -10,7 +10,7 @@ import (
 
 const (
 	// ownSize is what every connection keeps for reading; a stats frame fits.
-	ownSize = 512
+	ownSize = 464
 	// burstSize is what one borrows while more comes than that. A message of one piece that fits is not copied.
 	burstSize = 32 << 10
 )

@@ -97,7 +97,7 @@ func TestWindowIsSmallWhenIdle(t *testing.T) {
 	for w.err == nil {
 		_, _ = w.take(1)
 	}
-	// 100; 512 of 1,024, and the rest; 512 of 65,536, 32,768 more, and the rest; 10; 10.
+	// 100; half of twice its own size, and the rest; a first part of 65,536, 32,768 more, and the rest; 10; 10.
 	if want := []bool{false, false, true, false, true, true, false, false}; !slices.Equal(large, want) {
 		t.Errorf("waited with a large buffer: %v, want %v", large, want)
 	}
