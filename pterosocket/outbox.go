@@ -13,8 +13,8 @@ const (
 	drainIdle = 100 * time.Millisecond
 )
 
-// maxBurst bounds how many events the channel holds (as many lines as the default transport reads at once fit), and burstShare what part of all that is kept that may be, since what is in the
-// channel cannot be given up for something newer.
+// maxBurst bounds how many events the channel holds (as many lines as the default transport reads at once fit), and burstShare what
+// part of all that is kept that may be, since what is in the channel cannot be given up for something newer.
 const (
 	maxBurst   = 32
 	burstShare = 64
