@@ -6,22 +6,27 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
+// newQuietSession returns a session that reads nothing by itself, and its client.
+func newQuietSession() (*client, *session) {
+	c := &client{out: newOutlet(8192), changed: make(chan struct{})}
+	c.console = newConsole(c, &c.count, 8192, nil)
+	return c, &session{sessionConfig: sessionConfig{owner: c, console: c.console, count: &c.count}}
+}
+
 // A console line costs its text and what boxes it as an Event, on its whole way from the frame to the channel.
 func TestConsoleLineAllocations(t *testing.T) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
-	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c, &c.count)
-	s := &session{sessionConfig: sessionConfig{owner: c, recovery: c.lines, count: &c.count}}
+	c, s := newQuietSession()
 	var d wire.Decoder
 	handle := func() {
 		line, ok := d.Line(frame)
 		if !ok {
 			t.Fatal("not a line")
 		}
-		s.burst.add(line)
-		s.burst.frames++
+		s.reader.burst.add(line)
+		s.reader.burst.frames++
 		s.flush()
-		<-c.out.events
+		<-c.out.C()
 	}
 	for range 1000 { // until the ring of seen lines has grown
 		handle()
@@ -33,16 +38,14 @@ func TestConsoleLineAllocations(t *testing.T) {
 
 func BenchmarkConsoleLine(b *testing.B) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
-	c := &client{out: newOutbox(8192), changed: make(chan struct{})}
-	c.lines = newRecovery(c, &c.count)
-	s := &session{sessionConfig: sessionConfig{owner: c, recovery: c.lines, count: &c.count}}
+	c, s := newQuietSession()
 	var d wire.Decoder
 	b.ReportAllocs()
 	for b.Loop() {
 		line, _ := d.Line(frame)
-		s.burst.add(line)
-		s.burst.frames++
+		s.reader.burst.add(line)
+		s.reader.burst.frames++
 		s.flush()
-		<-c.out.events
+		<-c.out.C()
 	}
 }

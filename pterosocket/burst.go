@@ -48,7 +48,7 @@ func (b *burst) add(line []byte) (full bool) {
 	return l.n >= b.most
 }
 
-// box makes events of the lines that are none yet.
+// box converts the lines that are not events yet.
 func (l *lines) box() {
 	if l.boxed == l.n {
 		return
@@ -79,17 +79,17 @@ func (b *burst) release() {
 }
 
 // beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read as well, in another
-// goroutine; from then on the reader keeps nothing back by itself.
+// goroutine; from then on the reader keeps nothing back.
 func (s *session) beforeWait() {
-	if !s.closing.Load() {
+	if !s.isEnding() {
 		s.flush()
-		s.burst.release()
+		s.reader.burst.release()
 	}
 }
 
 // flush hands on what has been kept back.
 func (s *session) flush() {
-	b := &s.burst
+	b := &s.reader.burst
 	if b.frames == 0 {
 		return
 	}
@@ -99,7 +99,7 @@ func (s *session) flush() {
 	b.frames, b.bytes = 0, 0
 	if b.lines != nil && b.lines.n > 0 {
 		events := b.lines.take()
-		s.recovery.live(events)
+		s.console.live(events)
 		clear(events)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // What is handed on together leaves room in a queue of any size, and comes out as it went in.
 func TestBurst(t *testing.T) {
 	for _, size := range []int{1, 8, 64, 100, 8192, 1 << 20} {
-		out := newOutbox(size)
+		out := newOutlet(size)
 		b := burst{most: linesFor(size)}
 		n := 0
 		for full := false; !full; n++ {
@@ -20,10 +20,11 @@ func TestBurst(t *testing.T) {
 				t.Fatalf("line %d is %v", i, ev)
 			}
 		}
-		out.pushLines(events)
-		out.stopDelivery()
-		if out.droppedCount() > 0 || n > max(1, size/8) || n > maxLines {
-			t.Errorf("%d lines at once for a queue of %d, of which %d were dropped", n, size, out.droppedCount())
+		out.PushAll(events)
+		dropped := out.Dropped()
+		out.Discard()
+		if dropped > 0 || n > max(1, size/8) || n > maxLines {
+			t.Errorf("%d lines at once for a queue of %d, of which %d were dropped", n, size, dropped)
 		}
 		b.release()
 	}

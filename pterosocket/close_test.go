@@ -53,13 +53,13 @@ func TestEndsAtAnyMoment(t *testing.T) {
 					cause := errors.New("enough")
 					if how == "Close" {
 						must(t, c.Close())
-						if d := time.Since(start); d > 2500*time.Millisecond || c.Err() != nil {
+						if d := time.Since(start); d > 2500*time.Millisecond || c.Err() != nil && !errors.Is(c.Err(), pterosocket.ErrEventsDropped) {
 							t.Errorf("Close took %v, Err %v", d, c.Err())
 						}
 					} else {
 						cancel(cause)
 						<-c.Done()
-						if d := time.Since(start); d > 0 || !errors.Is(c.Err(), cause) {
+						if d := time.Since(start); d > time.Second || !errors.Is(c.Err(), cause) {
 							t.Errorf("it took %v, Err %v", d, c.Err())
 						}
 					}

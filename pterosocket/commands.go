@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pterosocket/pterosocket-go/internal/delivery"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
@@ -13,20 +14,18 @@ import (
 //
 // What is sent goes out in the order in which the calls were made, paced so that a daemon neither reorders nor drops it; a call
 // waits its turn, bounded by its ctx. A nil error means that the whole frame was written on an authenticated connection; what
-// the game makes of it, daemons do not tell. An error that is ErrNotSent means that it was certainly not sent.
+// the game makes of it, daemons do not tell. If errors.Is(err, ErrNotSent) holds, it was certainly not sent.
 type Commands struct{ c *client }
 
-// forceClose is when Close stops being patient. A close handshake and the delivery of what is queued each have a second.
-const forceClose = 3 * time.Second
-
-// WriteCommand sends a line to the game's console, without a line break. It fails at once with an error that is ErrPermission,
-// ErrServerOffline or ErrInvalidCommand when a daemon would ignore the command in silence, and with ErrNotConnected when there
-// is no connection: a "stop" must not come minutes late.
+// WriteCommand sends a line to the game's console, without a line break. It fails at once when a daemon would ignore the command in
+// silence (ErrPermission, ErrServerOffline, ErrInvalidCommand), when there is no connection (ErrNotConnected: a "stop" must not come
+// minutes late), and when 1,024 packets wait already (ErrQueueFull).
 func (c *Commands) WriteCommand(ctx context.Context, command string) error {
 	return c.Write(ctx, CommandPacket(command))
 }
 
-// WritePower sends a power action. It does not wait for the state that the action leads to. It fails like WriteCommand.
+// WritePower sends a power action; a kill goes before everything that waits. It does not wait for the state that the action leads to. It
+// fails like WriteCommand.
 func (c *Commands) WritePower(ctx context.Context, action PowerAction) error {
 	return c.Write(ctx, PowerPacket(action))
 }
@@ -49,9 +48,9 @@ func (c *Commands) Write(ctx context.Context, packet Packet) error {
 
 // Submit sends like Write without waiting: the channel that it returns gets Write's result and is closed then.
 func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
-	result := make(chan error, 1)
 	r, err := c.c.enqueue(ctx, packet, nil)
 	if err != nil {
+		result := make(chan error, 1)
 		result <- err
 		close(result)
 		return result
@@ -80,7 +79,7 @@ func (c *client) enqueue(ctx context.Context, packet Packet, before func() error
 		return nil, err
 	}
 	r := newRequest(packet.Event, frame)
-	r.counted = true
+	r.counted, r.kill = true, packet.isKill()
 	r.before = func() error { // much may have happened while it waited for its turn
 		if err := c.ignored(packet); err != nil {
 			return err
@@ -110,14 +109,8 @@ func (c *client) ignored(packet Packet) error {
 
 // takeTurn waits until no other Run or History is at work, which would get in each other's way.
 func (c *client) takeTurn(ctx context.Context) error {
-	c.mu.Lock()
-	if c.running == nil {
-		c.running = make(chan struct{}, 1)
-	}
-	running := c.running
-	c.mu.Unlock()
 	select {
-	case running <- struct{}{}:
+	case c.running <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
@@ -138,21 +131,36 @@ func (c *Commands) Ready(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-c.c.done:
-			if err := c.c.err; err != nil {
-				return err
-			}
-			return ErrClosed
+			return c.c.whyEnded()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
 
-// State returns the server's power state as it was told last, by a status or with stats; "" before the first.
-func (c *Commands) State() State {
+// whyEnded returns Err or, when that is nil, ErrClosed. The client has ended.
+func (c *client) whyEnded() error {
+	if c.err != nil {
+		return c.err
+	}
+	return ErrClosed
+}
+
+// Connected reports whether the connection stands and is authenticated: whether a command would be sent now.
+func (c *Commands) Connected() bool {
+	s, _ := c.c.current()
+	return s != nil && s.isAuthenticated() && c.c.soft.Err() == nil
+}
+
+// State returns the server's power state as the connection that stands was told last, by a status or with stats. It is "" before that,
+// and while there is no connection.
+func (c *Commands) State() State { return c.c.knownState() }
+
+// Stats returns the last stats of the connection that stands; ok is false when none have come, and while there is no connection.
+func (c *Commands) Stats() (stats Stats, ok bool) {
 	c.c.mu.Lock()
 	defer c.c.mu.Unlock()
-	return c.c.state
+	return c.c.stats, c.c.hasStats
 }
 
 // Permissions returns what the current token allows.
@@ -170,24 +178,68 @@ func (c *Commands) Can(p Permission) bool {
 }
 
 // Metrics returns the counters as they are now.
-func (c *Commands) Metrics() Metrics { return c.c.count.snapshot(c.c.out.droppedCount()) }
+func (c *Commands) Metrics() Metrics { return c.c.count.snapshot(c.c.out.Dropped()) }
 
-// Close ends the connection gracefully: with a close frame, and with what has been received delivered to a consumer that still
-// takes it, for a second at most. It returns when every goroutine has ended and the channel is closed, which the consumer need
-// not wait for: it may call Close itself. Close is idempotent and always returns nil.
+const (
+	// closeIdle is how long a consumer may take nothing after Close before what was received is given up.
+	closeIdle = 100 * time.Millisecond
+	// networkEnd is how long the network may take to end after Close or Shutdown. A close handshake has a second.
+	networkEnd = 2 * time.Second
+	// handlerStuck is how long Close and Shutdown wait for a log handler: it may be what has called them.
+	handlerStuck = time.Second
+)
+
+// Close ends the connection: the network at once, with a close frame. What was received goes on being delivered for as long as the
+// consumer takes it, and is given up when it takes nothing for 100 ms. Close returns when every goroutine has ended and the channel is
+// closed; the consumer may call it itself. It is idempotent and always returns nil.
 func (c *Commands) Close() error {
-	c.c.closing(errClosing)
-	timer := time.AfterFunc(forceClose, func() { c.c.cutShort(errClosing) })
-	defer timer.Stop()
-	<-c.c.done
+	c.c.setPatience(delivery.Patience{Idle: closeIdle})
+	c.c.endNetwork(nil)
 	return nil
+}
+
+// Shutdown ends the connection as Close does, but goes on delivering what was received until ctx ends, however slow the consumer is. It
+// returns ErrEventsDropped when some of it had to be given up.
+func (c *Commands) Shutdown(ctx context.Context) error {
+	c.c.setPatience(delivery.Patience{Until: ctx.Done()})
+	c.c.endNetwork(ctx.Done())
+	select {
+	case <-c.c.done:
+		if c.c.dropped > 0 {
+			return ErrEventsDropped
+		}
+	default: // a log handler has called
+	}
+	return nil
+}
+
+// endNetwork ends the connection gracefully, at once when hurry is closed, and waits for the end of everything.
+func (c *client) endNetwork(hurry <-chan struct{}) {
+	c.shut(errClosing)
+	force := time.AfterFunc(networkEnd, func() { c.cutShort(errClosing) })
+	defer force.Stop()
+	look := time.NewTicker(handlerStuck)
+	defer look.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-hurry:
+			hurry = nil
+			c.cutShort(errClosing)
+		case <-look.C:
+			if c.logging.stuck(handlerStuck) {
+				return
+			}
+		}
+	}
 }
 
 // Done is closed when the connection has ended for good: after the channel, when every goroutine has ended.
 func (c *Commands) Done() <-chan struct{} { return c.c.done }
 
-// Err returns why the connection has ended: nil after Close, the cause of the context given to Connect, or the final error. Before
-// Done is closed it returns nil.
+// Err returns why the connection has ended: nil after Close or Shutdown (ErrEventsDropped if what was received could not all be
+// delivered), the cause of the context given to Connect, or the final error. Before Done is closed it returns nil.
 func (c *Commands) Err() error {
 	select {
 	case <-c.c.done:

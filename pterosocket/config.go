@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -27,37 +26,48 @@ type Config struct {
 
 	// Credentials is where token and URL come from. Nil: the panel at Origin, asked with APIKey.
 	Credentials CredentialSource
-	// HTTPClient is used for the panel and, by the default Dialer, for the websocket handshake. Nil: one made for the purpose. Its idle connections,
-	// should it keep any, are its owner's to close.
+	// HTTPClient is used for the panel and for the websocket handshake, there by Dialers that are ConfigurableDialers, as the default
+	// one is. Nil: one made for the purpose. The library never closes its idle connections.
 	HTTPClient *http.Client
 	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gobwas has one that is faster and smaller.
 	Dialer Dialer
-	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent.
+	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent. A handler may
+	// call Commands.Close, which then returns after a second.
 	Logger *slog.Logger
 	// OriginHeader is sent to the daemon as Origin, which must equal the panel's URL in the daemon's own configuration. "": Origin.
 	OriginHeader string
 	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with ErrInsecureSocket.
 	AllowInsecure bool
-	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time. It is for the
-	// default Dialer; others have settings of their own.
+	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time. A Dialer that
+	// is no ConfigurableDialer has to be told itself: then Connect fails with ErrInvalidConfig.
 	Compression bool
 	// History asks for the daemon's recent lines on the first connection; they come with ConsoleOutput.Replayed set.
 	History bool
-	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192.
+	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192. Their text is bounded too, by 16 MiB.
 	QueueSize int
 	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1 MiB;
 	// at most 1 GiB.
 	ReadLimit int64
-	// PingInterval is the time between two pings of ours. 0: 30 s; negative: none.
+	// PingInterval is the time between two pings that keep the connection alive. 0: 30 s; negative: none. Pings are sent behind
+	// commands all the same.
 	PingInterval time.Duration
-	// ConnectTimeout is how long Connect retries transient failures. 0: 30 s.
+	// ConnectTimeout is how long Connect retries what may pass. 0: 30 s. Negative: until ctx ends, and a server that is suspended or
+	// installing, and a panel that wants to be left alone for long, are waited for too.
 	ConnectTimeout time.Duration
 	// Backoff spaces the attempts to connect.
 	Backoff Backoff
-	// Limits are the rates at which commands are sent. Zero: the daemons' own.
+	// Limits are the rates at which commands are sent. Zero: the daemon's own, which the token tells.
 	Limits Limits
 	// NoResume: do not ask for the daemon's history after a reconnect. Every reconnect then reports a Gap.
 	NoResume bool
+	// After holds the last console lines that an earlier connection delivered, oldest first; the last 512 are used. What was printed
+	// since comes first, with Replayed set, and a Gap stands where it cannot be shown that nothing is missing. So a service that
+	// stores its last lines can be restarted without losing or doubling one. Empty but not nil: every line of the log is new. Nil:
+	// off. After wins over History.
+	After []string
+	// DrainTimeout is how long a consumer may take nothing, after the end of ctx or a final error, before what had been received is given
+	// up. 0: 1 s; negative: it is given up at once.
+	DrainTimeout time.Duration
 }
 
 // Backoff is an exponential backoff with full jitter: each delay is random between zero and a window that doubles from Min to
@@ -65,8 +75,8 @@ type Config struct {
 // come back within the same second.
 type Backoff struct{ Min, Max time.Duration }
 
-// Limits are the rates at which a daemon takes messages. Unlimited is for daemons known to have none (Pterodactyl before 1.12):
-// then only the order of commands is kept.
+// Limits are the rates at which a daemon takes messages. A daemon of Pterodactyl before 1.12 has none: its panel answers with "data" and
+// puts no scope into the tokens. Unlimited is for others that are known to have none; then only the order of commands is kept.
 type Limits struct{ Unlimited bool }
 
 // withDefaults checks c and fills in what is missing.
@@ -88,8 +98,10 @@ func (c Config) withDefaults() (Config, error) {
 		return invalid("APIKey", "it is required unless Credentials is set; create one in the panel under Account, API Credentials")
 	case strings.ContainsFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
 		return invalid("APIKey", "it holds a space, a line break or another character that no key has")
-	case c.QueueSize < 0 || c.ReadLimit < 0 || c.ConnectTimeout < 0 || c.Backoff.Min < 0 || c.Backoff.Max < 0:
-		return invalid("QueueSize, ReadLimit, ConnectTimeout or Backoff", "it is negative")
+	case c.QueueSize < 0 || c.ReadLimit < 0 || c.Backoff.Min < 0 || c.Backoff.Max < 0:
+		return invalid("QueueSize, ReadLimit or Backoff", "it is negative")
+	case strings.ContainsFunc(c.OriginHeader, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return invalid("OriginHeader", "it holds a space, a line break or another character that no origin has")
 	}
 	c.Origin = origin
 	c.OriginHeader = cmp.Or(c.OriginHeader, c.Origin)
@@ -97,13 +109,22 @@ func (c Config) withDefaults() (Config, error) {
 	c.ReadLimit = min(cmp.Or(c.ReadLimit, 1<<20), 1<<30)
 	c.PingInterval = cmp.Or(c.PingInterval, 30*time.Second)
 	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 30*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, time.Second)
 	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
 	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.Min)
-	if c.HTTPClient == nil {
+	own := c.HTTPClient
+	if own == nil {
 		c.HTTPClient = defaultHTTPClient()
 	}
-	if c.Dialer == nil {
+	switch d := c.Dialer.(type) {
+	case nil:
 		c.Dialer = defaultDialer{client: c.HTTPClient, compression: c.Compression}
+	case ConfigurableDialer:
+		c.Dialer = d.Configure(own, c.Compression)
+	default:
+		if c.Compression {
+			return invalid("Compression", "this Dialer cannot be told of it; set it in the Dialer, if it has a field for that")
+		}
 	}
 	if c.Credentials == nil {
 		c.Credentials = panelSource{panel.Client{HTTP: c.HTTPClient, Origin: c.Origin, APIKey: c.APIKey, Server: c.Server}}
@@ -166,23 +187,6 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // MarshalJSON returns the config without its API key.
 func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
-
-// Credentials open a daemon's websocket: Token goes into the first frame, Socket is the URL to dial. However they are printed,
-// they do not show the token.
-type Credentials struct{ Token, Socket string }
-
-// Format prints the credentials without the token, whatever the verb.
-func (c Credentials) Format(f fmt.State, _ rune) {
-	_, _ = io.WriteString(f, "pterosocket.Credentials{Token:"+redacted+" Socket:"+c.Socket+"}")
-}
-
-// LogValue returns the credentials without the token.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
-
-// MarshalJSON returns the credentials without the token.
-func (c Credentials) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
-}
 
 // redact removes secrets from the text of err. For errors.Is and errors.As it stays what it was.
 func redact(err error, secrets ...string) error {

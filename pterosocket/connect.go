@@ -25,22 +25,11 @@ func Connect(ctx context.Context, cfg Config) (<-chan Event, *Commands, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &client{
-		cfg:     cfg,
-		out:     newOutbox(cfg.QueueSize),
-		first:   make(chan error, 1),
-		done:    make(chan struct{}),
-		changed: make(chan struct{}),
-	}
-	c.tokens = tokens{source: cfg.Credentials, origin: cfg.Origin, secret: cfg.APIKey, insecure: cfg.AllowInsecure, log: cfg.Logger, count: &c.count}
-	c.lines = newRecovery(c, &c.count)
-	c.hard, c.cutShort = context.WithCancelCause(ctx)
-	c.soft, c.closing = context.WithCancelCause(c.hard)
-	first := c.first
+	c := newClient(ctx, cfg)
 	go c.supervise() // joined by c.done
-	if err := <-first; err != nil {
+	if err := <-c.connects; err != nil {
 		<-c.done
 		return nil, nil, err
 	}
-	return c.out.events, &Commands{c}, nil
+	return c.out.C(), &Commands{c}, nil
 }

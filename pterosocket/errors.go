@@ -23,8 +23,20 @@ var (
 	ErrServerOffline = fmt.Errorf("%w: the server is offline; start it first", ErrNotSent)
 	// ErrInvalidCommand: a line break, NUL, invalid UTF-8, or longer than a daemon takes.
 	ErrInvalidCommand = fmt.Errorf("%w: invalid command", ErrNotSent)
+	// ErrQueueFull: 1,024 packets are waiting for their turn. Send more slowly, or wait for the results.
+	ErrQueueFull = fmt.Errorf("%w: 1,024 packets are waiting already; wait for their results", ErrNotSent)
 	// ErrInvalidPowerAction: none of start, stop, restart, kill.
 	ErrInvalidPowerAction = fmt.Errorf("%w: invalid power action; use start, stop, restart or kill", ErrNotSent)
+)
+
+// Errors of waiting for what comes of a command that was sent.
+var (
+	// ErrInterrupted: the connection was lost, or lines are missing, before Run or Power had its answer. The command was sent.
+	ErrInterrupted = errors.New("interrupted: the connection was lost, or lines are missing, before the answer was complete")
+	// ErrPowerRefused: the daemon refused a power action, or the server went offline instead of starting.
+	ErrPowerRefused = errors.New("the power action has failed")
+	// ErrEventsDropped: what had been received was not all delivered at the end, since the consumer took nothing any more.
+	ErrEventsDropped = errors.New("events were given up at the end, because nothing received them; see Close.Dropped")
 )
 
 // Errors of connecting. They come from Connect, as the Err of a Close event, and from Commands.Err.
@@ -63,17 +75,33 @@ func (e *PermissionError) Error() string {
 // Unwrap returns ErrPermission.
 func (e *PermissionError) Unwrap() error { return ErrPermission }
 
-// PanelError is an answer of the panel that held no credentials. With errors.Is it is ErrUnauthorized (401), ErrForbidden
-// (403), ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429).
+// PanelError is an answer of the panel that held no credentials. errors.Is finds ErrUnauthorized (401), ErrForbidden (403),
+// ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429) in it; all but the last only if the answer is in the panel's own
+// JSON and not, say, a proxy's page.
 type PanelError struct {
 	StatusCode int
 	Code       string        // the panel's name for the error, if it gave one
 	Detail     string        // the panel's own words, or what is wrong with its answer
 	RetryAfter time.Duration // how long the panel wants to be left alone; 0 if it did not say
+
+	foreign bool // it is not in the panel's own JSON, so it says nothing of the key or the server
 }
 
 func (e *PanelError) Error() string {
-	msg := fmt.Sprintf("the panel answered %d: %s", e.StatusCode, e.Detail)
+	msg := fmt.Sprintf("the panel answered %d: %s", e.StatusCode, strings.TrimRight(e.Detail, ". "))
+	switch e.StatusCode {
+	case http.StatusTooManyRequests:
+		if e.RetryAfter > 0 {
+			msg += fmt.Sprintf("; it wants no request for %v", e.RetryAfter)
+		}
+		return msg
+	}
+	if e.foreign {
+		if e.StatusCode < 500 {
+			msg += "; that is not the panel's own answer: check that Origin is the panel's own address, and what stands before it"
+		}
+		return msg
+	}
 	switch e.StatusCode {
 	case http.StatusUnauthorized:
 		msg += "; check the API key: a client API key (Account, API Credentials), not an application key"
@@ -83,20 +111,15 @@ func (e *PanelError) Error() string {
 		msg += "; check the server's identifier, and that the key's user has access to it"
 	case http.StatusConflict:
 		msg += "; try again when that is over"
-	case http.StatusTooManyRequests:
-		if e.RetryAfter > 0 {
-			msg += fmt.Sprintf("; it wants no request for %v", e.RetryAfter)
-		}
-	default:
-		if e.StatusCode < 500 {
-			msg += "; check that Origin is the panel's own address"
-		}
 	}
 	return msg
 }
 
 // Is maps status codes to the package's error values.
 func (e *PanelError) Is(target error) bool {
+	if e.foreign && e.StatusCode != http.StatusTooManyRequests {
+		return false
+	}
 	switch e.StatusCode {
 	case http.StatusUnauthorized:
 		return target == ErrUnauthorized

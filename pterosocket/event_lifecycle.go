@@ -13,14 +13,15 @@ type Start struct {
 }
 
 // Close: a connection that stood is gone. Code and Reason are the close frame's, 1006 and "" if there was none; Err says why.
-// Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed behind it; Err is then
-// nil if Commands.Close was called.
+// Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed behind it: Err is then nil if
+// Commands.Close or Shutdown was called, and Dropped is how many events had been received and were given up, since nothing took them.
 type Close struct {
 	Code    int
 	Reason  string
 	Err     error
 	Final   bool
 	RetryIn time.Duration
+	Dropped int
 }
 
 // Error: something failed and the library goes on, or a frame was skipped that could not be read.
@@ -95,7 +96,8 @@ func (e Close) MarshalJSON() ([]byte, error) {
 		Error   string  `json:"error,omitempty"`
 		Final   bool    `json:"final"`
 		RetryIn float64 `json:"retry_in_seconds,omitempty"`
-	}{e.Code, e.Reason, errorText(e.Err), e.Final, e.RetryIn.Seconds()})
+		Dropped int     `json:"dropped,omitempty"`
+	}{e.Code, e.Reason, errorText(e.Err), e.Final, e.RetryIn.Seconds(), e.Dropped})
 }
 
 // MarshalJSON writes Err as its text.

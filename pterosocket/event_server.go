@@ -15,7 +15,8 @@ type Status struct {
 }
 
 // Stats are a server's resources: once a second while it runs, once after connecting if it is offline, or when asked for.
-// Of Stats only the newest waits for a slow consumer.
+// Only the newest undelivered Stats is kept for a slow consumer: one that has stopped sees at most one older Stats first, and one more for each
+// other event of the server's life that came in between.
 type Stats struct {
 	MemoryBytes      uint64                            // in use
 	MemoryLimitBytes uint64                            // 0: unlimited
@@ -40,6 +41,9 @@ type ConsoleOutput struct {
 
 // Plain returns the line without ANSI escape sequences and without control characters but tab: fit for a log file or a chat.
 func (e ConsoleOutput) Plain() string { return ansi.Plain(e.Line) }
+
+// Plain does the same with any line.
+func Plain(line string) string { return ansi.Plain(line) }
 
 // DaemonMessage is something that the daemon, not the game, has to say.
 type DaemonMessage struct {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"iter"
 	"sync"
-	"sync/atomic"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/delivery"
 )
 
 // A Hub hands the events of one channel on to any number of listeners, each for one type of event. It is the counterpart of the npm
@@ -18,7 +20,7 @@ type Hub struct {
 // listener is a Subscription of any type.
 type listener interface {
 	offer(Event)
-	end()
+	end(idle time.Duration)
 }
 
 // NewHub takes the channel over: nobody else must receive from it. The Hub ends, and with it all subscriptions, when the channel is
@@ -29,6 +31,9 @@ func NewHub(events <-chan Event) *Hub {
 	return h
 }
 
+// hubIdle is how long a listener may take nothing after the end before what waits for it is given up.
+const hubIdle = time.Second
+
 func (h *Hub) run(events <-chan Event) {
 	for ev := range events {
 		h.mu.Lock()
@@ -38,84 +43,79 @@ func (h *Hub) run(events <-chan Event) {
 		h.mu.Unlock()
 	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	for sub := range h.subs {
-		sub.end()
+	subs := h.subs
+	h.closed, h.subs = true, nil
+	h.mu.Unlock()
+	var ends sync.WaitGroup
+	for sub := range subs {
+		ends.Go(func() { sub.end(hubIdle) })
 	}
-	h.subs = nil
+	ends.Wait()
 }
 
 // subscriptionQueue is how many events wait for one listener.
-const subscriptionQueue = 512
+const subscriptionQueue = 8192
 
-// A Subscription gets the events of type T. Its queue holds 512; a listener that is slower loses the oldest, counted by Dropped, and
-// stalls nobody else.
+// A Subscription gets the events of type T, with the promises of the channel that Connect returns: a slow listener stalls nobody, up to
+// 8,192 events and 16 MiB wait for it, then the oldest console lines go first, and of Stats only the newest undelivered one is kept.
+// Dropped counts what was given up; a subscription to all events gets a Lagged in its place.
 type Subscription[T Event] struct {
-	C <-chan T // closed by Stop, and when the Hub ends
+	C <-chan T // closed by Stop, and when the Hub has ended and what waits has been taken, or nothing has been taken for a second
 
-	c       chan T
 	hub     *Hub
-	dropped atomic.Uint64
-	mu      sync.Mutex
-	ended   bool
+	out     *delivery.Outlet[T]
+	stopped chan struct{}
+	stop    sync.Once
+	finish  sync.Once
 }
 
 // On subscribes to the events of type T from now on; On[Event] to all. Stop it when it is not needed any more. After the Hub has ended,
 // its channel is closed from the beginning.
 func On[T Event](h *Hub) *Subscription[T] {
-	c := make(chan T, subscriptionQueue)
-	s := &Subscription[T]{C: c, c: c, hub: h}
+	out := delivery.New(delivery.Policy[T]{
+		Events: subscriptionQueue,
+		Bytes:  queueBytes,
+		Class:  func(ev T) delivery.Class { return classOf(ev) },
+		Size:   func(ev T) int { return sizeOf(ev) },
+		Lagged: func(n int) (T, bool) { ev, ok := Event(Lagged{Dropped: n}).(T); return ev, ok },
+	})
+	s := &Subscription[T]{C: out.C(), hub: h, out: out, stopped: make(chan struct{})}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.closed {
-		s.end()
-		return s
+	closed := h.closed
+	if !closed {
+		h.subs[s] = true
 	}
-	h.subs[s] = true
+	h.mu.Unlock()
+	if closed {
+		s.end(-1)
+	}
 	return s
 }
 
-// Stop ends the subscription and closes its channel. It is idempotent, and may be called from anywhere.
+// Stop ends the subscription, gives up what waits, and closes its channel. It is idempotent, and may be called from anywhere.
 func (s *Subscription[T]) Stop() {
 	s.hub.mu.Lock()
 	delete(s.hub.subs, s)
 	s.hub.mu.Unlock()
-	s.end()
+	s.stop.Do(func() { close(s.stopped) })
+	s.end(-1)
 }
 
 // Dropped returns how many events the listener has lost by being slow.
-func (s *Subscription[T]) Dropped() uint64 { return s.dropped.Load() }
+func (s *Subscription[T]) Dropped() uint64 { return s.out.Dropped() }
 
-// offer queues an event of the right type. It never blocks: the lock is only contended by Stop.
+// offer hands an event on if it is of the right type.
 func (s *Subscription[T]) offer(ev Event) {
-	v, ok := ev.(T)
-	if !ok {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for !s.ended {
-		select {
-		case s.c <- v:
-			return
-		default:
-		}
-		select {
-		case <-s.c: // the oldest
-			s.dropped.Add(1)
-		default: // just taken
-		}
+	if v, ok := ev.(T); ok {
+		s.out.Push(v)
 	}
 }
 
-func (s *Subscription[T]) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ended {
-		s.ended = true
-		close(s.c)
-	}
+// end delivers what waits, for as long as the listener takes something within idle, and closes the channel.
+func (s *Subscription[T]) end(idle time.Duration) {
+	s.finish.Do(func() {
+		s.out.Close(func() delivery.Patience { return delivery.Patience{Idle: idle, Until: s.stopped} })
+	})
 }
 
 // Once waits for the next event of type T. It returns ctx's error if that ends first, and ErrClosed when none can come any more.

@@ -88,5 +88,10 @@ func (p Packet) needs() Permission {
 	return ""
 }
 
+// isKill reports whether the packet kills the server, which must not wait behind commands.
+func (p Packet) isKill() bool {
+	return p.Event == wire.SetState && PowerAction(strings.Join(p.Args, "")) == PowerKill
+}
+
 // needsServer reports whether a daemon ignores the packet in silence while the server is offline.
 func (p Packet) needsServer() bool { return p.Event == wire.SendCommand || p.Event == wire.SendLogs }

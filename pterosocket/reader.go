@@ -3,15 +3,28 @@ package pterosocket
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
+// readerState is what the reader alone uses.
+type readerState struct {
+	burst   burst
+	batches bool      // the connection reports when it is about to wait, so lines can be kept until then
+	since   time.Time // when a token was first accepted
+	renewed time.Time // when a token after the first was last accepted
+	doubted time.Time // when a token was last refused for a reason that nobody knows
+	isUp    bool      // a token has been accepted
+	lost    bool      // the daemon may have answered lines with jwt error since a token was last accepted
+	// A refusal has come since the last renewal that may be about the token before.
+	overtaken bool
+}
+
 // read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
 // reader is 10 ms late for, in silence.
 func (s *session) read() error {
+	r := &s.reader
 	var decoder wire.Decoder
 	defer s.flush()
 	for {
@@ -20,16 +33,17 @@ func (s *session) read() error {
 			if !errors.Is(err, ErrFrameTooLong) {
 				return fmt.Errorf("reading from the daemon: %w", err)
 			}
-			s.burst.frames++
+			r.burst.frames++
 			s.flush()
 			s.count.framesSkipped.Add(1)
-			s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit", s.cfg.ReadLimit)})
+			s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit",
+				s.cfg.ReadLimit)})
 			continue
 		}
-		s.burst.frames++
-		s.burst.bytes += uint64(len(data))
+		r.burst.frames++
+		r.burst.bytes += uint64(len(data))
 		if line, ok := decoder.Line(data); ok {
-			if s.burst.add(line) || !s.tells || s.closing.Load() {
+			if r.burst.add(line) || !r.batches || s.isEnding() {
 				s.flush()
 			}
 			continue
@@ -38,7 +52,8 @@ func (s *session) read() error {
 		frame, err := decoder.Decode(data)
 		if err != nil {
 			s.count.framesSkipped.Add(1)
-			s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w", printable(string(data[:min(len(data), 80)]), 80), err)})
+			s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w",
+				printable(string(data[:min(len(data), 80)]), 80), err)})
 			continue
 		}
 		if err := s.handle(toEvent(frame)); err != nil {
@@ -51,35 +66,25 @@ func (s *session) read() error {
 func (s *session) handle(ev Event) error {
 	switch ev := ev.(type) {
 	case ConsoleOutput: // of an unusual form
-		s.recovery.live([]Event{ev})
+		s.console.live([]Event{ev})
 		return nil
 	case AuthSuccess:
 		s.onAuthSuccess(ev)
 		return nil
 	case Stats:
 		s.stats.Add(1)
-		if ev.State == StateOffline {
-			s.recovery.serverOffline()
-		}
 	case Status:
-		if ev.State == StateOffline {
-			s.recovery.serverOffline()
-		}
 		s.owner.emit(ev)
-		if s.isUp {
-			s.stand()
-			if s.grace != nil {
-				s.grace.Stop()
-				s.grace = nil
-			}
-		}
+		signal(s.firstStatus)
+		s.console.changed()
 		return nil
 	case JWTError:
 		s.owner.emit(ev)
 		return s.onJWTError(ev.Message)
 	case DaemonError:
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is good.
-		if text := withoutEventID(ev.Message); s.awaiting.Load() && text != ev.Message && (unreadable(text) || !s.isAuthenticated()) {
+		text := withoutEventID(ev.Message)
+		if text != ev.Message && s.isWaitingForAnswer() && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
 			s.owner.answered(ev)
 			return nil
@@ -90,13 +95,13 @@ func (s *session) handle(ev Event) error {
 		}
 	case TokenExpired: // from here on lines are lost
 		if !s.isFresh() {
-			s.refused(ev.Name())
-		} else if !s.overtaken {
-			s.overtaken = true
-			s.recoverOvertaken() // and if it is the fresh token that has ended, Calagopus closes the connection for what is sent now
+			s.onRefused(ev.Name())
+		} else if !s.reader.overtaken {
+			// If it is the fresh token that has ended, Calagopus closes the connection for what is sent now.
+			s.recoverOvertaken()
 		}
 	case Throttled:
-		s.pace.throttled(time.Now())
+		s.pace.Throttled(time.Now())
 	case TransferStatus:
 		s.owner.emit(ev)
 		return s.onTransfer(ev.Status)
@@ -106,90 +111,90 @@ func (s *session) handle(ev Event) error {
 }
 
 func (s *session) onAuthSuccess(ev AuthSuccess) {
+	s.mu.Lock()
+	tok := s.pending
+	if tok == nil || s.phase >= closing { // no auth is in flight
+		s.mu.Unlock()
+		return
+	}
 	// What was refused before this frame was refused for the old token.
-	s.renewal.satisfied()
-	tok := s.offered.Load()
-	if tok == nil {
-		return // before any auth: no daemon does it
-	}
-	known := true
+	s.token, s.pending, s.wanted = tok, nil, ""
+	s.mu.Unlock()
+
+	r, known := &s.reader, true
 	if len(ev.Permissions) == 0 { // only Calagopus sends them
-		ev.Permissions, known = tok.permissions, tok.knows
+		ev.Permissions, known = permissions(tok.Permissions), tok.Permissions != nil
 	}
-	s.expires.Store(int64(tok.expires.Sub(s.epoch)))
-	s.authenticated.Store(true)
-	first := !s.isUp
-	if !first {
-		s.renewed = time.Now()
+	first := !r.isUp
+	r.isUp = true
+	if first {
+		r.since = time.Now()
+	} else {
+		r.renewed = time.Now()
 	}
-	lost := first && s.reconnects > 0 || s.lost
-	s.lost, s.overtaken = false, false
-	// Lines are held back before anybody can send, so that no answer is taken for an old line; and sending is possible before the
-	// consumer hears of it.
+	lost := first && s.reconnects > 0 || r.lost
+	r.lost, r.overtaken = false, false
+	// Lines are held back before the consumer hears that the connection is there.
 	switch {
 	case lost && !s.cfg.NoResume:
-		s.recovery.begin(s, false)
-	case first && s.cfg.History:
-		s.recovery.begin(s, true)
+		s.console.hold(first)
+	case first && s.reconnects == 0 && (s.cfg.History || s.cfg.After != nil):
+		s.console.hold(first)
 	}
+	s.setPhase(up)
 	s.owner.authenticated(s, ev.Permissions, known)
 	s.owner.emit(ev)
 	if lost && s.cfg.NoResume {
-		s.recovery.gap()
+		s.console.gap()
 	}
 	if lost && !first { // a status may be among what was lost
 		s.requestStats()
 	}
-	s.answer(nil)
-	if first {
-		s.isUp = true
-		s.since = time.Now()
-		if s.reconnects > 0 {
-			s.stand()
-		} else {
-			s.grace = time.AfterFunc(statusGrace, s.stand)
-		}
-	}
+	s.tell(nil)
 }
 
-// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the
-// token in use has ended.
+// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the token in
+// use has ended.
 func (s *session) onJWTError(message string) error {
-	// Before the first auth success nothing else can be answered. Calagopus answers an auth with "invalid token: ...".
-	isAnswer := !s.isUp || incurable(message) || strings.HasPrefix(message, "Error Event [") || strings.HasPrefix(message, "invalid token")
-	if isAnswer && s.awaiting.Load() {
+	r := &s.reader
+	if s.isWaitingForAnswer() && (!r.isUp || incurable(message) || isAnswer(message)) {
 		s.answer(&authRefused{message})
 		return nil
 	}
-	if incurable(message) || !curable(message) && s.hasNotHelped() {
+	if incurable(message) || !curable(message) && r.hasNotHelped() {
 		return &authRefused{message}
 	}
 	if !curable(message) && !s.isFresh() {
-		s.doubted = time.Now() // nobody knows what it means; a fresh token may help, or not
+		r.doubted = time.Now() // nobody knows what it means; a fresh token may help, or not
 	}
-	if s.isFresh() && !s.overtaken {
-		s.overtaken = true
+	if denied(message) {
+		s.mu.Lock()
+		s.denied = time.Now()
+		s.mu.Unlock()
+	}
+	if s.isFresh() && !r.overtaken {
 		s.recoverOvertaken()
 		return nil
 	}
-	s.refused(message)
+	s.onRefused(message)
 	return nil
 }
 
 // hasNotHelped reports that a token has just been renewed because of a refusal that nobody knows, in vain.
-func (s *session) hasNotHelped() bool {
-	ago := time.Since(s.renewed)
-	return !s.doubted.IsZero() && !s.renewed.Before(s.doubted) && ago > freshFor && ago < time.Minute
+func (r *readerState) hasNotHelped() bool {
+	ago := time.Since(r.renewed)
+	return !r.doubted.IsZero() && !r.renewed.Before(r.doubted) && ago > freshFor && ago < time.Minute
 }
 
 // recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token before, and its
 // refusal overtaken by the auth success. If not, another follows soon. What the frame was, perhaps a line, is recovered.
 func (s *session) recoverOvertaken() {
-	switch {
-	case s.cfg.NoResume:
-		s.recovery.gap()
-	case !s.recovery.isHolding():
-		s.recovery.begin(s, false)
+	s.reader.overtaken = true
+	if s.cfg.NoResume {
+		s.console.gap()
+	} else {
+		s.console.hold(false)
+		signal(s.wake)
 	}
 	s.requestStats() // or a status
 }
@@ -198,14 +203,21 @@ func (s *session) recoverOvertaken() {
 const freshFor = 2 * time.Second
 
 // isFresh reports whether the token has just been renewed.
-func (s *session) isFresh() bool { return time.Since(s.renewed) < freshFor }
+func (s *session) isFresh() bool { return time.Since(s.reader.renewed) < freshFor }
 
-// refused notes that the daemon takes and tells nothing until it gets a fresh token.
-func (s *session) refused(why string) {
-	s.lost = true
-	if s.authenticated.Swap(false) {
+// onRefused notes that the daemon takes and tells nothing until it gets a fresh token.
+func (s *session) onRefused(why string) {
+	s.reader.lost = true
+	s.mu.Lock()
+	was := s.phase == up
+	if was {
+		s.phase = refused
+	}
+	s.mu.Unlock()
+	if was {
+		s.console.missing()
 		s.owner.deauthenticated(s)
-		s.queue.fail(ErrNotConnected, nil)
+		s.queue.fail(ErrNotConnected)
 	}
 	s.trigger(why)
 }
@@ -213,19 +225,37 @@ func (s *session) refused(why string) {
 // onTransfer ends the session when the server may be found on another node.
 func (s *session) onTransfer(status string) error {
 	switch status {
-	case "starting", "pending", "processing", "success":
+	case "starting", "pending", "processing", "success", "cancelling":
 		return nil
 	}
 	return fmt.Errorf("%w: transfer status %q", errTransferred, printable(status, 40))
 }
 
-// answer tells the renewer what came of its auth.
+func (s *session) isWaitingForAnswer() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pending != nil
+}
+
+// answer tells the renewer that its auth was refused, if that is in flight.
 func (s *session) answer(err error) {
-	if !s.awaiting.CompareAndSwap(true, false) {
-		return
-	}
+	s.mu.Lock()
+	s.pending = nil
+	s.mu.Unlock()
+	s.tell(err)
+}
+
+func (s *session) tell(answer error) {
 	select {
-	case s.answers <- err:
+	case s.answers <- answer:
+	default:
+	}
+}
+
+// signal puts a value into a channel with room for one, if it is empty.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
 }

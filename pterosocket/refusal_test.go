@@ -90,7 +90,7 @@ func TestConnectRetriesWhatMayPass(t *testing.T) {
 		virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 			srv.FailPanel(502, "Bad gateway")
 			srv.RateLimitPanel(3 * time.Second)
-			srv.HandlePanel(func(w http.ResponseWriter, _ *http.Request) bool { return true }) // 200 and nothing
+			srv.FailPanel(599, "<html>")
 			connect(t, config(srv))
 		})
 	})

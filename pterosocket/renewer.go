@@ -5,21 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
+	"github.com/pterosocket/pterosocket-go/internal/tokens"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// secondRule: tokens carry whole seconds, and one that was issued within the second of a daemon's start or of a revocation is
-// refused with the old ones.
-const secondRule = time.Second
+const (
+	// secondRule: tokens carry whole seconds, and one that was issued within the second of a daemon's start or of a revocation is
+	// refused with the old ones.
+	secondRule = time.Second
+	// maxRefusals is how many fresh tokens in a row may be refused before the connection is made anew.
+	maxRefusals = 3
+	// confirmAfter is after what time a panel that says no is asked again, while the connection stands.
+	confirmAfter = 30 * time.Second
+)
 
-// maxRefusals is how many fresh tokens in a row may be refused before the connection is made anew.
-const maxRefusals = 3
-
-// authRefused is a daemon's refusal of a token. It is ErrAuthRejected when a fresh token does not help.
+// authRefused is a daemon's refusal of a token. errors.Is(err, ErrAuthRejected) holds when a fresh token does not help.
 type authRefused struct{ message string }
 
 func (e *authRefused) Error() string {
@@ -37,99 +40,88 @@ func (e *authRefused) Is(target error) bool {
 	return target == ErrAuthRejected && !curable(e.message)
 }
 
-// renewal is the state of a session's renewer from one renewal to the next.
-type renewal struct {
-	mu      sync.Mutex
-	running bool        // a renewer is at work
-	why     string      // why it has to renew at once; "": it has not
-	timer   *time.Timer // starts the next one when that is due; nil before the first and after the end
-	retry   backoff.Backoff
-	last    time.Time // of the last one
-}
-
 // due is why a token is renewed whose time has come.
 const due = "it is due"
 
-// logIn is the renewer at a connection's beginning: it sends the first token. Like every renewer it goes on with what has come up in the
-// meantime. Only one is ever at work, so there is never more than one request for credentials.
-func (s *session) logIn() error {
-	s.renewal.retry = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
-	if err := s.login(s.ctx); err != nil {
-		return ignoreEnd(s.ctx, err)
+// renew is the renewer: it logs in, and then catches up on missed lines whenever lines are held back for that, and sends a fresh token
+// before the old one ends, or when the daemon asks for it. It does one thing after the other, so there is never more than one request
+// for credentials.
+func (s *session) renew(ctx context.Context) error {
+	if err := s.login(ctx); err != nil {
+		return ignoreEnd(ctx, err)
 	}
-	s.renewal.last = time.Now()
-	return s.renew()
-}
-
-// trigger lets a renewer renew at once. A flood of triggers is one.
-func (s *session) trigger(why string) {
-	r := &s.renewal
-	r.mu.Lock()
-	if r.why == "" {
-		r.why = why
+	s.awaitStatus(ctx)
+	if ctx.Err() != nil {
+		return nil
 	}
-	start := !r.running
-	r.running = true
-	r.mu.Unlock()
-	if start {
-		s.spawn(s.renew)
-	}
-}
-
-// satisfied forgets a trigger: the daemon has just accepted a token.
-func (r *renewal) satisfied() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.why = ""
-}
-
-// next returns why to renew at once. If there is no reason, the renewer has to end, and the next one begins when the token's time has come.
-func (r *renewal) next(wait time.Duration, start func()) (why string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.why != "" {
-		why, r.why = r.why, ""
-		return why
-	}
-	r.running = false
-	if r.timer == nil {
-		r.timer = time.AfterFunc(wait, start)
-	} else {
-		r.timer.Reset(wait)
-	}
-	return ""
-}
-
-// stop lets no renewal come due any more.
-func (r *renewal) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-}
-
-// renew is the renewer: it sends a fresh token before the old one ends, or when the daemon asks for it.
-func (s *session) renew() error {
-	r := &s.renewal
+	s.stand()
+	var (
+		last    = time.Now() // when the token was last renewed
+		spacing = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
+		gap     time.Duration // between the last renewal and the next that the daemon asks for; 0: none yet
+		timer   = time.NewTimer(time.Hour)
+	)
+	defer timer.Stop()
 	for {
-		why := r.next(time.Until(s.token.renewAt), func() { s.trigger(due) })
-		if why == "" {
-			return nil
-		}
+		s.catchUp(ctx)
+		why, at := s.nextRenewal()
 		if why != due {
 			// Tokens that are refused as soon as they have been accepted must not become a loop.
-			if time.Since(r.last) > time.Minute {
-				r.retry.Reset()
-			} else if err := sleep(s.ctx, max(r.retry.Next(), secondRule)); err != nil {
-				return ignoreEnd(s.ctx, err)
+			if gap == 0 && time.Since(last) < time.Minute {
+				gap = max(spacing.Next(), secondRule)
+			} else if gap == 0 {
+				spacing.Reset()
+				gap = time.Millisecond
 			}
+			at = earliest(at, last.Add(gap))
 		}
-		if err := s.renewOnce(s.ctx, why); err != nil {
-			return ignoreEnd(s.ctx, err)
+		if wait := time.Until(at); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-timer.C:
+			case <-s.wake:
+			case <-ctx.Done():
+				return nil
+			}
+			timer.Stop()
+			continue
 		}
-		r.last = time.Now()
+		if err := s.renewOnce(ctx, why); err != nil {
+			return ignoreEnd(ctx, err)
+		}
+		last, gap = time.Now(), 0
 	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// trigger asks for a renewal now. Requests that have not begun are merged.
+func (s *session) trigger(why string) {
+	s.mu.Lock()
+	if s.wanted == "" {
+		s.wanted = why
+	}
+	s.mu.Unlock()
+	signal(s.wake)
+}
+
+// nextRenewal returns why to renew next, and when at the latest: when it is due, but at any time if the daemon takes nothing until then.
+func (s *session) nextRenewal() (why string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at = s.token.RenewAt
+	switch {
+	case s.phase == refused:
+		return s.wanted, time.Now().Add(time.Hour)
+	case s.wanted != "":
+		return s.wanted, at
+	}
+	return due, at
 }
 
 // ignoreEnd drops an error that only says that ctx has ended, so that it does not hide why.
@@ -140,114 +132,180 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
+// awaitStatus waits for the first status of a first connection, for a while.
+func (s *session) awaitStatus(ctx context.Context) {
+	if s.reconnects > 0 {
+		return
+	}
+	timer := time.NewTimer(statusGrace)
+	defer timer.Stop()
+	select {
+	case <-s.firstStatus:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // login authenticates a new connection, with the cached token and, if the daemon refuses that, with fresh ones.
 func (s *session) login(ctx context.Context) error {
-	fresh := time.Since(s.token.received) < secondRule
+	tok := s.first
+	fresh := time.Since(tok.Received) < secondRule
 	for refusals := 0; ; refusals++ {
-		err := s.authenticate(ctx, s.token)
+		err := s.authenticate(ctx, tok)
 		var refused *authRefused
 		if !errors.As(err, &refused) {
 			return err
 		}
-		s.tokens.forget()
+		s.tokens.Forget()
 		if refusals == maxRefusals || fresh && errors.Is(err, ErrAuthRejected) {
 			return err
 		}
-		s.cfg.Logger.Info("the daemon refused the token, asking for another", "reason", refused.message)
-		tok, err := s.freshToken(ctx, refused.message)
-		if err != nil {
+		s.cfg.Logger.Info("the daemon refused the token, asking for another", "reason", s.cleanText(printable(refused.message, 200)))
+		if err := s.awaitSecond(ctx); err != nil {
 			return err
 		}
-		s.token, fresh = tok, true
+		if tok, err = s.freshToken(ctx); err != nil {
+			return err
+		}
+		fresh = true
 	}
 }
 
-// renewOnce renews the token on the live connection and retries until that has succeeded. It returns an error when the session
-// cannot go on.
+// renewOnce renews the token on the live connection and retries until that has succeeded. It returns an error when the session cannot
+// go on.
 func (s *session) renewOnce(ctx context.Context, why string) error {
 	log := s.cfg.Logger
-	log.Debug("renewing the token", "why", why)
+	log.Debug("renewing the token", "why", s.cleanText(printable(why, 200)))
 	retry := backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
+	var saidNo time.Time // when the panel said no for the first time
 	for refusals := 0; ; {
-		tok, err := s.freshToken(ctx, why)
+		err := s.awaitSecond(ctx)
+		var tok *tokens.Token
 		if err == nil {
-			s.token = tok
+			tok, err = s.freshToken(ctx)
+		}
+		if err == nil {
 			err = s.authenticate(ctx, tok)
 		}
 		if err == nil {
 			s.count.renewals.Add(1)
-			log.Debug("renewed the token", "next", time.Until(tok.renewAt))
+			log.Debug("renewed the token", "next", time.Until(tok.RenewAt))
 			return nil
 		}
 		if ctx.Err() != nil || errors.Is(err, errMoved) {
 			return err
 		}
+		delay := retry.Next()
 		var refused *authRefused
-		if errors.As(err, &refused) {
-			s.tokens.forget()
-			why = refused.message
-		}
-		if refused != nil && unreadable(withoutEventID(refused.message)) {
-			// It may have been the answer to another message. A new connection, on which there is none, will tell.
-			err = fmt.Errorf("%w: %s", errNotRenewed, printable(refused.message, 200))
-		}
-		if refused != nil || errors.Is(err, errAuthTimeout) {
+		switch {
+		case errors.As(err, &refused):
+			s.tokens.Forget()
+			if denied(refused.message) {
+				delay = 0
+			}
+			if unreadable(withoutEventID(refused.message)) {
+				// It may have been the answer to another message. A new connection, on which there is none, will tell.
+				err = fmt.Errorf("%w: %s", errNotRenewed, printable(refused.message, 200))
+			}
+			if refusals++; refusals == maxRefusals || judge(err) == stop {
+				return err
+			}
+		case errors.Is(err, errAuthTimeout):
 			if refusals++; refusals == maxRefusals {
 				return err
 			}
+		case judge(err) == stop:
+			// A connection that stands is not given up for one answer: during an update a panel may say anything.
+			if !s.isUp() || !saidNo.IsZero() && time.Since(saidNo) >= confirmAfter {
+				return err
+			}
+			if saidNo.IsZero() {
+				saidNo = time.Now()
+			}
+			delay = confirmAfter
+		case judge(err) == waitSlowly:
+			saidNo, delay = time.Time{}, s.cfg.Backoff.Max
+		default:
+			saidNo = time.Time{}
 		}
-		delay := retry.Next()
-		switch judge(err) {
-		case stop:
-			return err
-		case waitSlowly:
-			delay = s.cfg.Backoff.Max
-		}
-		if denied(why) {
-			delay = max(delay, secondRule)
-		}
-		err, delay = s.clean(err), max(delay, s.tokens.blocked())
-		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.token.expires))
+		err, delay = s.clean(err), max(delay, s.tokens.Blocked())
+		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.current().Expires))
 		s.owner.emit(Error{Err: fmt.Errorf("renewing the token: %w", err)})
-		if err := sleep(ctx, delay); err != nil {
+		if err := s.pause(ctx, delay, !saidNo.IsZero()); err != nil {
 			return err
 		}
 	}
 }
 
-// freshToken asks for a token, for the reason why. It returns errMoved when the server has moved to another node.
-func (s *session) freshToken(ctx context.Context, why string) (*token, error) {
-	if denied(why) {
-		if err := sleep(ctx, secondRule); err != nil {
-			return nil, err
+// isUp reports whether the daemon takes commands, whatever the token's age.
+func (s *session) isUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.phase == up
+}
+
+// pause lets d pass. When the panel has said no it ends when the daemon refuses the token too.
+func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error {
+	if !saidNo {
+		return sleep(ctx, d)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for s.isUp() {
+		select {
+		case <-timer.C:
+			return nil
+		case <-s.wake:
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
-	tok, err := s.tokens.fetch(ctx)
+	return nil
+}
+
+// awaitSecond waits until a token can be issued that is not refused as the last one was.
+func (s *session) awaitSecond(ctx context.Context) error {
+	s.mu.Lock()
+	wait := time.Until(s.denied.Add(secondRule))
+	s.mu.Unlock()
+	if wait <= 0 {
+		return nil
+	}
+	return sleep(ctx, wait)
+}
+
+// freshToken asks for a token. It returns errMoved when the server has moved to another node.
+func (s *session) freshToken(ctx context.Context) (*tokens.Token, error) {
+	tok, err := s.tokens.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if tok.Socket != s.token.Socket {
+	if tok.Socket != s.first.Socket {
 		return nil, fmt.Errorf("%w: %s", errMoved, tok.Socket)
 	}
 	return tok, nil
 }
 
 // authenticate sends tok and waits for the daemon's answer: nil, or an *authRefused.
-func (s *session) authenticate(ctx context.Context, tok *token) error {
+func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 	select {
 	case <-s.answers:
 	default:
 	}
-	first := s.offered.Swap(tok) == nil
 	r := newRequest(wire.Auth, wire.AppendFrame(nil, wire.Auth, tok.Token))
 	r.before = func() error {
-		s.awaiting.Store(true)
+		s.mu.Lock()
+		s.pending = tok
+		first := s.phase == dialed
+		if first {
+			s.phase = authenticating
+		}
+		s.mu.Unlock()
 		if first {
 			s.owner.emit(Start{Socket: tok.Socket, Reconnects: s.reconnects})
 		}
 		return nil
 	}
-	defer s.awaiting.Store(false)
 	s.queue.add(r)
 	timer := time.NewTimer(authTimeout)
 	defer timer.Stop()
@@ -262,6 +320,12 @@ func (s *session) authenticate(ctx context.Context, tok *token) error {
 			outcome = nil
 			timer.Reset(authTimeout) // it may have waited for its turn
 		case err := <-s.answers:
+			var refused *authRefused
+			if errors.As(err, &refused) && denied(refused.message) {
+				s.mu.Lock()
+				s.denied = time.Now()
+				s.mu.Unlock()
+			}
 			return err
 		case <-timer.C:
 			return errAuthTimeout

@@ -2,7 +2,6 @@ package pterosocket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,17 +19,15 @@ const (
 	maxRunLines = 10_000
 )
 
-var (
-	errInterrupted  = errors.New("the connection was lost before all lines had come")
-	errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
-)
+var errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
 
 // Run sends a command and returns the console lines that follow it, the echo included, until opts say that they are complete.
 // Daemons do not tell which lines answer a command, so on a busy server others are among them. The lines go to the events
 // channel as well. Of several concurrent Runs each waits for the one before, so that their answers do not mix.
 //
-// It fails like WriteCommand. When ctx ends, the connection is lost or lines are missing before the answer is complete, it returns
-// the lines so far and an error; the command has been sent then, unless the error is ErrNotSent.
+// It fails like WriteCommand. When ctx ends before the answer is complete, it returns the lines so far and ctx's error; when the connection
+// is lost or lines are missing, the lines so far and an error for which errors.Is(err, ErrInterrupted) holds. The command was sent
+// then, unless errors.Is(err, ErrNotSent) holds.
 func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]string, error) {
 	if err := c.c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -42,14 +39,13 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	}
 	a := &answer{came: make(chan struct{}, 1)}
 	defer c.c.addTap(a.see)()
-	// Not while lines are held back for a replay: those that come with it are older than the command.
-	err := c.c.sendWhenIdle(ctx, CommandPacket(command), func() error {
-		if !c.c.lines.ready() {
-			return errBusy
-		}
+	req, err := c.c.enqueue(ctx, CommandPacket(command), func() error {
 		a.begin()
 		return nil
 	})
+	if err == nil {
+		err = <-req.outcome
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +84,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 		case <-ctx.Done():
 			end = context.Cause(ctx)
 		case <-c.c.done:
-			end = errInterrupted // not ErrClosed: the command has been sent
+			end = ErrInterrupted // not ErrClosed: the command has been sent
 		}
 		if complete, err := take(); complete {
 			return lines, err
@@ -135,9 +131,14 @@ func (a *answer) see(ev Event) {
 			a.running, a.err = false, errTooManyLines
 		}
 	case Close:
-		a.running, a.err = false, fmt.Errorf("%w: %w", errInterrupted, ev.Err)
-	case Gap:
-		a.running, a.err = false, errInterrupted
+		a.running, a.err = false, fmt.Errorf("%w: %w", ErrInterrupted, ev.Err)
+	case JWTError:
+		if isAnswer(ev.Message) {
+			return
+		}
+		a.running, a.err = false, ErrInterrupted
+	case TokenExpired:
+		a.running, a.err = false, ErrInterrupted
 	default:
 		return
 	}

@@ -4,25 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
+	"github.com/pterosocket/pterosocket-go/internal/delivery"
+	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
 const (
 	// herdSteps widens the first window after a loss to Min * 2^herdSteps: a daemon that drops all of its clients at once may be
 	// up again at once, and half a second is too little for all of them to come back in.
 	herdSteps = 3
-	// askAnew is after how many failed attempts in a row the panel is asked for the URL again, which may have changed.
-	askAnew = 3
+	// askAnew is how often the panel is asked for a good token again while no connection can be made: the URL may have changed.
+	askAnew = 5 * time.Minute
 )
 
 // attempts is what the supervisor keeps from one connection to the next.
 type attempts struct {
 	connected   bool // there has been a connection that stood
 	failures    int  // in a row
+	notFound    bool // the last daemon asked did not know the server
 	delays      backoff.Backoff
 	firstDelays backoff.Backoff // until the first connection stands
 	failure     error           // the first one, or the last that says more than that time is up
@@ -31,10 +35,34 @@ type attempts struct {
 	cancel     context.CancelFunc
 }
 
+func newClient(ctx context.Context, cfg Config) *client {
+	c := &client{
+		cfg:        cfg,
+		out:        newOutlet(cfg.QueueSize),
+		connects:   make(chan error, 1),
+		done:       make(chan struct{}),
+		changed:    make(chan struct{}),
+		running:    make(chan struct{}, 1),
+		repatience: make(chan struct{}),
+	}
+	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), state: new(busyState)}
+	c.cfg.Logger = slog.New(c.logging)
+	c.tokens = tokens.Cache{
+		Source:     panelCredentials{cfg.Credentials, cfg.APIKey},
+		RetryAfter: retryAfterOf,
+		Check:      c.checkSocket,
+		Log:        c.cfg.Logger,
+		Requests:   &c.count.credentialRequests,
+	}
+	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
+	c.setPatience(delivery.Patience{Idle: cfg.DrainTimeout})
+	c.hard, c.cutShort = context.WithCancelCause(ctx)
+	c.soft, c.shut = context.WithCancelCause(c.hard)
+	return c
+}
+
 // supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then keeps the connection
 // and makes it anew whenever it is lost, until the end, and reports that.
-//
-// While a connection lives, its reader runs in this goroutine, so little of its stack should be in use here.
 func (c *client) supervise() {
 	defer close(c.done)
 	a := c.newAttempts()
@@ -51,46 +79,57 @@ func (c *client) supervise() {
 }
 
 func (c *client) newAttempts() *attempts {
-	a := &attempts{
-		delays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max},
-		// The first connection is waited for: several attempts should have room in ConnectTimeout.
-		firstDelays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: max(c.cfg.Backoff.Min, min(c.cfg.Backoff.Max, c.cfg.ConnectTimeout/6))},
+	most := c.cfg.Backoff.Max
+	if c.cfg.ConnectTimeout > 0 { // the first connection is waited for: several attempts should have room in that time
+		most = max(c.cfg.Backoff.Min, min(most, c.cfg.ConnectTimeout/6))
 	}
-	a.connecting, a.cancel = context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
+	a := &attempts{
+		delays:      backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max},
+		firstDelays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: most},
+	}
+	if c.cfg.ConnectTimeout > 0 {
+		a.connecting, a.cancel = context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
+	} else {
+		a.connecting, a.cancel = context.WithCancel(c.soft)
+	}
 	return a
 }
 
-// conclude ends it all: nil for Commands.Close.
+// conclude ends it all: err is nil for Commands.Close.
 func (c *client) conclude(a *attempts, err error) {
 	defer c.cutShort(nil)
 	a.cancel()
-	c.closing(nil) // nothing is sent any more
+	c.shut(nil) // nothing is sent any more
 	c.disconnected()
 	if !a.connected {
-		c.out.clear()
-		defer func() { c.first <- err }()
+		c.out.Discard()
+		defer func() { c.connects <- err }()
 	}
 	c.err = err
-	last := Close{Code: closeNormal, Err: err, Final: true}
-	if err != nil {
-		last.Code, last.Reason = closeCode(err)
+	c.dropped = c.out.Finish(c.getPatience, func(dropped int) Event {
+		last := Close{Code: closeNormal, Err: err, Final: true, Dropped: dropped}
+		if err != nil {
+			last.Code, last.Reason = closeCode(err)
+		}
+		return last
+	})
+	if c.dropped > 0 && err == nil {
+		c.err = ErrEventsDropped
 	}
-	c.out.finish(c.hard, last)
-	c.cfg.Logger.Info("the connection has ended for good", "error", err)
+	c.cfg.Logger.Info("the connection has ended for good", "error", c.err, "dropped", c.dropped)
 }
 
-// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits until it is time for the
-// next attempt. When there is to be none, it returns why: nil for Commands.Close.
+// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits until it is time for
+// the next attempt. When there is to be none, it returns why: nil for Commands.Close.
 func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) {
-	log := c.cfg.Logger
 	a.failures++
-	stood := s != nil && s.stood.Load()
+	stood := s != nil && s.hasStood()
 	if stood {
 		a.failures = 0
 		a.connected = true
 		c.disconnected()
-		// Only a connection that has proved stable wins back the short delays: accepting and dropping must not become a loop.
-		if time.Since(s.since) >= c.cfg.Backoff.Max {
+		// The short delays are reset only after a connection has lasted: accepting and dropping must not become a loop.
+		if s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()
 		}
 		if a.delays.Fresh() {
@@ -102,46 +141,14 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 	if c.soft.Err() != nil {
 		return false, c.cause()
 	}
-	if a.failure == nil || a.connecting.Err() == nil && !errors.Is(err, errBudget) {
+	if a.failure == nil || a.connecting.Err() == nil && !errors.Is(err, tokens.ErrBudget) {
 		a.failure = err
 	}
-
-	delays := &a.firstDelays
-	if a.connected {
-		delays = &a.delays
-	}
-	delay := delays.Next()
-	switch judge(err) {
-	case stop:
-		return false, err
-	case waitSlowly:
-		if !a.connected {
-			return false, err
-		}
-		delay = c.cfg.Backoff.Max
-	case renewFirst:
-		c.tokens.forget()
-	}
-	if a.failures > 0 && a.failures%askAnew == 0 {
-		c.tokens.forget()
-	}
-	delay = max(delay, retryAfterOf(err), c.tokens.blocked())
-	switch {
-	case stood:
-		code, reason := closeCode(err)
-		log.Warn("the connection was lost", "error", err, "code", code, "lasted", time.Since(s.since), "retry_in", delay)
-		c.emit(Close{Code: code, Reason: reason, Err: err, RetryIn: delay})
-	case a.connected:
-		log.Warn("reconnecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
-		c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
-	default:
-		log.Warn("connecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
-		c.lines.forget() // nobody has the channel yet
-		c.out.clear()
-	}
-	if deadline, ok := a.connecting.Deadline(); ok && !a.connected && retryAfterOf(err) > time.Until(deadline) {
+	delay, err := c.delay(a, err)
+	if err != nil {
 		return false, err
 	}
+	c.report(a, s, stood, delay, a.failure)
 	if sleep(a.connecting, delay) != nil {
 		if c.soft.Err() != nil {
 			return false, c.cause()
@@ -149,6 +156,57 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 		return false, fmt.Errorf("no connection within %v: %w", c.cfg.ConnectTimeout, a.failure)
 	}
 	return true, nil
+}
+
+// delay returns how long to wait after err, or the error to give up with.
+func (c *client) delay(a *attempts, err error) (time.Duration, error) {
+	delays := &a.firstDelays
+	if a.connected {
+		delays = &a.delays
+	}
+	delay := delays.Next()
+	patient := a.connected || c.cfg.ConnectTimeout < 0
+	switch judge(err) {
+	case stop:
+		return 0, err
+	case stopConnecting:
+		if !a.connected {
+			return 0, err
+		}
+	case waitSlowly:
+		if !patient {
+			return 0, err
+		}
+		delay = c.cfg.Backoff.Max
+	case renewFirst:
+		c.tokens.Forget()
+	}
+	if a.failures > 0 && time.Since(c.tokens.Asked()) >= askAnew {
+		c.tokens.Forget()
+	}
+	delay = max(delay, retryAfterOf(err), c.tokens.Blocked())
+	if deadline, ok := a.connecting.Deadline(); ok && !patient && retryAfterOf(err) > time.Until(deadline) {
+		return 0, err
+	}
+	return delay, nil
+}
+
+// report tells the consumer and the log what has happened.
+func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration, err error) {
+	log := c.cfg.Logger
+	switch {
+	case stood:
+		code, reason := closeCode(err)
+		log.Warn("the connection was lost", "error", err, "code", code, "lasted", s.lasted(), "retry_in", delay)
+		c.emit(Close{Code: code, Reason: reason, Err: err, RetryIn: delay})
+	case a.connected:
+		log.Warn("reconnecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
+		c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
+	default:
+		log.Warn("connecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
+		c.console.start(c.cfg.After) // nobody has the channel yet
+		c.out.Discard()
+	}
 }
 
 // cause returns why soft has ended: nil for Commands.Close, the cause of the caller's context otherwise.
@@ -160,49 +218,25 @@ func (c *client) cause() error {
 }
 
 // open makes one connection, which is to be authenticated yet.
-func (c *client) open(a *attempts) (s *session, err error) {
-	// In a goroutine of its own, since what HTTP and TLS need of a stack is much, and this one's is kept as long as the connection.
-	opened := make(chan struct{})
-	go func() {
-		defer close(opened)
-		s, err = c.openHere(a)
-	}()
-	<-opened
-	return s, err
-}
-
-// firstStands returns what the first session tells when it stands: that Connect may return. Until then it has to end with a.connecting.
-func (c *client) firstStands(a *attempts, s *session) func() bool {
-	keep, socket := context.AfterFunc(a.connecting, func() { s.end(errAuthTimeout) }), s.token.Socket
-	return func() bool {
-		if !keep() {
-			return false
-		}
-		a.cancel() // nothing has to hurry any more
-		a.connecting, a.cancel = c.soft, func() {}
-		c.first <- nil
-		c.first = nil
-		c.cfg.Logger.Info("connected", "socket", socket)
-		return true
-	}
-}
-
-func (c *client) openHere(a *attempts) (*session, error) {
-	tok, err := c.tokens.get(a.connecting)
+func (c *client) open(a *attempts) (*session, error) {
+	tok, err := c.tokens.Get(a.connecting)
 	if err != nil {
-		return nil, err
+		return nil, redact(err, c.cfg.APIKey)
 	}
 	conn, err := c.dial(a.connecting, tok)
 	if err != nil {
 		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
-		if errors.Is(err, ErrServerNotFound) && !c.notFound && (a.connected || time.Since(tok.received) > dialTimeout) {
-			c.notFound = true
-			return nil, fmt.Errorf("%w: %w", errTransferred, errors.New(err.Error()))
+		if errors.Is(err, ErrServerNotFound) && !a.notFound && (a.connected || time.Since(tok.Received) > dialTimeout) {
+			a.notFound = true
+			return nil, fmt.Errorf("%w (%s)", errElsewhere, err)
 		}
 		return nil, err
 	}
-	c.notFound = false
-	sc := sessionConfig{owner: c, cfg: &c.cfg, tokens: &c.tokens, token: tok, count: &c.count, recovery: c.lines}
+	a.notFound = false
+	sc := sessionConfig{
+		owner: c, cfg: &c.cfg, tokens: &c.tokens, first: tok, count: &c.count, console: c.console, dial: c.dial,
+		soft: c.soft, hard: c.hard,
+	}
 	if a.connected {
 		sc.reconnects = int(c.count.reconnects.Load()) + 1
 		sc.stands = func() bool {
@@ -210,20 +244,35 @@ func (c *client) openHere(a *attempts) (*session, error) {
 			c.cfg.Logger.Info("connected", "socket", tok.Socket, "reconnects", c.count.reconnects.Load())
 			return true
 		}
+	} else { // it has to stand before ConnectTimeout
+		ctx, end := context.WithCancelCause(c.soft)
+		keep := context.AfterFunc(a.connecting, func() { end(errAuthTimeout) })
+		sc.soft = ctx
+		sc.stands = func() bool {
+			if !keep() {
+				return false
+			}
+			a.connecting, a.cancel = c.soft, func() {} // nothing has to hurry any more
+			c.connects <- nil
+			c.cfg.Logger.Info("connected", "socket", tok.Socket)
+			return true
+		}
 	}
-	s := newSession(c.soft, c.hard, conn, sc)
-	if !a.connected {
-		s.stands = c.firstStands(a, s)
-	}
-	return s, nil
+	return newSession(conn, sc), nil
 }
 
-// dial opens the websocket.
-func (c *client) dial(ctx context.Context, tok *token) (Conn, error) {
+// dial opens a websocket. It runs in a goroutine of its own, which ends before dial returns: what HTTP and TLS need of a stack is much,
+// and the caller's lives as long as its connection.
+func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	header := http.Header{"Origin": {c.cfg.OriginHeader}, "User-Agent": {"pterosocket-go"}}
-	conn, err := c.cfg.Dialer.Dial(ctx, tok.Socket, header)
+	dialed := make(chan struct{})
+	go func() {
+		defer close(dialed)
+		conn, err = c.cfg.Dialer.Dial(ctx, tok.Socket, header)
+	}()
+	<-dialed
 	if err == nil {
 		return conn, nil
 	}
@@ -245,12 +294,4 @@ func closeCode(err error) (code int, reason string) {
 		return closed.Code, closed.Reason
 	}
 	return closeAbnormal, ""
-}
-
-func retryAfterOf(err error) time.Duration {
-	var refused *PanelError
-	if errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests {
-		return refused.RetryAfter
-	}
-	return 0
 }

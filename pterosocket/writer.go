@@ -3,245 +3,168 @@ package pterosocket
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"time"
 
+	"github.com/pterosocket/pterosocket-go/internal/pace"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
 const (
 	// writeTimeout is how long a message may take to be written; it is long over when the daemon no longer reads.
 	writeTimeout = 10 * time.Second
-	// closeTimeout is how long a close handshake may take.
-	closeTimeout = time.Second
+	// pongTimeout bounds the wait for a pong, beside Config.PingInterval.
+	pongTimeout = 10 * time.Second
+	// readerGrace is how long the reader has to tell how a connection ended on which writing has failed: with a close frame, perhaps.
+	readerGrace = 100 * time.Millisecond
+	// pingPause is the time between two pings of which the first has failed at once.
+	pingPause = 100 * time.Millisecond
+	// statsOverdue is how long a server that is not offline may be without stats before they are asked for.
+	statsOverdue = 5 * time.Second
 )
 
-// A request is a message on its way to the writer, and its outcome on the way back.
-type request struct {
-	event   string
-	frame   []byte
-	before  func() error // called just before it is written, which its error prevents; nil: nothing
-	counted bool         // a message of the user's, not the library's own
-	outcome chan error   // gets one value and is closed; room for one
-
-	mu      sync.Mutex
-	state   requestState
-	release func() bool // called with the outcome; nil: nothing
+// write is the writer: the only goroutine that writes messages and pings.
+//
+// A daemon handles each message in a goroutine of its own, so two that arrive together are handled in either order. But it answers pings
+// in the loop that starts these goroutines. So a ping follows each message, and the next waits for its pong and pace.Settle more.
+func (s *session) write(ctx context.Context) error {
+	var (
+		settled   time.Time // when the next message may be sent
+		keepAlive <-chan time.Time
+		overdue   = statsWatch{since: time.Now()}
+	)
+	if s.cfg.PingInterval > 0 {
+		ticker := time.NewTicker(s.cfg.PingInterval)
+		defer ticker.Stop()
+		keepAlive = ticker.C
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		timer.Stop()
+		if r := s.queue.next(); r != nil {
+			now := time.Now()
+			delay := s.pace.Delay(now, r.event, r.urgent())
+			if r.event != wire.Auth {
+				delay = max(delay, settled.Sub(now))
+			}
+			if delay <= 0 {
+				sent, err := s.writeOne(ctx, r)
+				if err == nil && sent && r.event != wire.Auth {
+					err = s.barrier(ctx)
+					settled = time.Now().Add(pace.Settle)
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			timer.Reset(delay)
+		}
+		select {
+		case <-timer.C:
+		case <-s.queue.wake:
+		case <-keepAlive:
+			if overdue.check(s) {
+				s.requestStats()
+			}
+			if _, err := s.ping(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+		}
+	}
+	return nil // close settles what waits
 }
 
-type requestState int
-
-const (
-	waiting requestState = iota // may still be withdrawn
-	writing
-	settled // the outcome has been sent
-)
-
-func newRequest(event string, frame []byte) *request {
-	return &request{event: event, frame: frame, outcome: make(chan error, 1)}
+// barrier waits until the daemon has answered a ping that was sent behind the last message.
+func (s *session) barrier(ctx context.Context) error {
+	for ctx.Err() == nil {
+		answered, err := s.ping(ctx)
+		if answered || err != nil {
+			return err
+		}
+		if sleep(ctx, pingPause) != nil {
+			return nil
+		}
+	}
+	return nil
 }
 
-// claim is the writer's, before it writes. It reports false when the request has been withdrawn.
-func (r *request) claim() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state != waiting {
+// ping pings once, and reports whether it was answered. When neither the pong nor any frame comes in time, the peer is gone: errNoPong.
+func (s *session) ping(ctx context.Context) (answered bool, err error) {
+	timeout := pongTimeout
+	if s.cfg.PingInterval > 0 {
+		timeout = min(timeout, s.cfg.PingInterval)
+	}
+	start, frames := time.Now(), s.frames.Load()
+	pong, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err = s.conn.Ping(pong)
+	switch {
+	case err == nil:
+		s.count.pingRTT.Store(int64(time.Since(start)))
+		return true, nil
+	case ctx.Err() == nil && pong.Err() != nil && s.frames.Load() == frames:
+		return false, errNoPong
+	}
+	return false, nil // the reader tells how the connection ends, if it does; if not, the next ping is answered
+}
+
+// A statsWatch finds out that a server that is not offline sends no stats: both frames may have been lost that told that it is.
+type statsWatch struct {
+	seen  uint64
+	since time.Time // when the last of them had come
+}
+
+func (w *statsWatch) check(s *session) (overdue bool) {
+	now := time.Now()
+	if n := s.stats.Load(); n != w.seen {
+		w.seen, w.since = n, now
 		return false
 	}
-	r.state = writing
+	if now.Sub(w.since) <= statsOverdue || !s.isAuthenticated() || s.owner.offline() {
+		return false
+	}
+	w.since = now
 	return true
 }
 
-// settle sends the outcome, unless there is one already.
-func (r *request) settle(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state != settled {
-		r.finish(err)
-	}
-}
-
-func (r *request) finish(err error) {
-	r.state = settled
-	r.outcome <- err
-	close(r.outcome)
-	if r.release != nil {
-		r.release()
-	}
-}
-
-// withdraw settles a request whose caller no longer waits: as not sent, or, when it is just being written, as uncertain.
-func (r *request) withdraw(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch r.state {
-	case waiting:
-		r.finish(fmt.Errorf("%w: %w", ErrNotSent, cause))
-	case writing:
-		r.finish(fmt.Errorf("%w: %w", ErrUncertain, cause))
-	}
-}
-
-// withdrawWith lets the request be withdrawn when ctx ends.
-func (r *request) withdrawWith(ctx context.Context, q *sendQueue) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.release = context.AfterFunc(ctx, func() {
-		r.withdraw(context.Cause(ctx))
-		q.signal() // those behind it may be due earlier
-	})
-}
-
-func (r *request) pending() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state == waiting
-}
-
-// A sendQueue holds what waits to be written: commands in the order of the calls, and an auth that goes before all of them.
-type sendQueue struct {
-	start func() // starts the writer
-
-	mu       sync.Mutex
-	auth     *request
-	commands []*request
-	closed   error         // what new requests fail with; nil: open
-	wake     chan struct{} // tells the writer to look again; room for one; nil: there is no writer
-}
-
-// add queues r, or settles it at once when the queue has been closed.
-func (q *sendQueue) add(r *request) {
-	q.mu.Lock()
-	closed := q.closed
-	switch {
-	case closed != nil:
-	case r.event == wire.Auth:
-		q.auth = r
-	default:
-		q.commands = append(q.commands, r)
-	}
-	idle := q.wake == nil
-	if closed == nil && idle {
-		q.wake = make(chan struct{}, 1)
-	}
-	q.mu.Unlock()
-	switch {
-	case closed != nil:
-		r.settle(closed)
-	case idle:
-		q.start()
-	default:
-		q.signal()
-	}
-}
-
-// signal wakes the writer, if there is one.
-func (q *sendQueue) signal() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
-// next returns what is to be written next, without removing it, and what the writer may be woken by. If there is nothing, the writer has
-// to end, and the next add starts another.
-func (q *sendQueue) next() (*request, <-chan struct{}) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.auth != nil && q.auth.pending() {
-		return q.auth, q.wake
-	}
-	q.auth = nil
-	for i, r := range q.commands {
-		if r.pending() {
-			q.commands = slices.Delete(q.commands, 0, i)
-			return r, q.wake
-		}
-	}
-	q.commands, q.wake = nil, nil
-	return nil, nil
-}
-
-// fail settles all commands that wait. With closed, all that come later fail with it too.
-func (q *sendQueue) fail(err, closed error) {
-	q.mu.Lock()
-	commands := q.commands
-	if closed != nil {
-		if q.auth != nil {
-			commands = append(commands, q.auth)
-		}
-		q.closed, q.auth = closed, nil
-	}
-	q.commands = nil
-	q.mu.Unlock()
-	for _, r := range commands {
-		if r.claim() {
-			r.settle(err)
-		}
-	}
-}
-
-// write is the writer: the only goroutine that writes messages, until there is none.
-func (s *session) write() error {
-	for s.ctx.Err() == nil {
-		r, wake := s.queue.next()
-		if r == nil {
-			return nil
-		}
-		if delay := s.pace.delay(time.Now(), r.event); delay > 0 {
-			timer := time.NewTimer(delay)
-			select {
-			case <-timer.C:
-			case <-wake:
-			case <-s.ctx.Done():
-			}
-			timer.Stop()
-			continue
-		}
-		if err := s.writeOne(r); err != nil {
-			return err
-		}
-	}
-	return nil // shut settles what waits
-}
-
-func (s *session) writeOne(r *request) error {
+// writeOne writes r, unless that must not be sent any more, and settles it.
+func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.ctx.Err() != nil || !r.claim() {
-		return nil
+	if ctx.Err() != nil || !r.claim() {
+		return false, nil
 	}
 	if r.event != wire.Auth && !s.isAuthenticated() {
 		r.settle(ErrNotConnected)
-		return nil
+		return false, nil
 	}
 	if r.before != nil {
 		if err := r.before(); err != nil {
 			r.settle(err)
-			return nil
+			return false, nil
 		}
 	}
-	s.pace.spend(time.Now(), r.event)
-	// A graceful end lets a message that has begun come to its own.
+	s.pace.Spend(time.Now(), r.event)
+	// On a graceful close a write in progress is completed.
 	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
 	defer cancel()
-	defer context.AfterFunc(s.ctx, func() {
-		if context.Cause(s.ctx) != errClosing { // the value itself
+	defer context.AfterFunc(ctx, func() {
+		if context.Cause(ctx) != errClosing { // the value itself
 			cancel()
 		}
 	})()
-	err := s.conn.Write(bounded, r.frame)
-	s.pace.wrote(time.Now())
-	if err != nil {
+	if err := s.conn.Write(bounded, r.frame); err != nil {
 		r.settle(ErrUncertain)
-		return fmt.Errorf("writing to the daemon: %w", err)
+		if sleep(ctx, readerGrace) != nil { // the reader knows better why
+			return false, nil
+		}
+		return false, fmt.Errorf("writing to the daemon: %w", err)
 	}
 	if r.counted {
 		s.count.commandsSent.Add(1)
 	}
 	r.settle(nil)
-	return nil
+	return true, nil
 }

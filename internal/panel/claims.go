@@ -12,6 +12,7 @@ import (
 type Claims struct {
 	Lifetime    time.Duration // exp - iat; 0 when the token does not say
 	Permissions []string      // nil when the token does not say
+	Scoped      bool          // it has a scope, as those of Pelican and Pterodactyl 1.12 have
 }
 
 // ParseClaims reads the claims of a JWT; it returns the zero Claims for a token that is none. The lifetime is the difference of
@@ -29,11 +30,13 @@ func ParseClaims(token string) Claims {
 		Exp         float64  `json:"exp"`
 		Iat         float64  `json:"iat"`
 		Permissions []string `json:"permissions"`
+		Scope       any      `json:"scope"`
+		Scopes      any      `json:"scopes"`
 	}
 	if json.Unmarshal(payload, &claims) != nil {
 		return Claims{}
 	}
-	out := Claims{Permissions: claims.Permissions}
+	out := Claims{Permissions: claims.Permissions, Scoped: claims.Scope != nil || claims.Scopes != nil}
 	if seconds := claims.Exp - claims.Iat; claims.Iat > 0 && seconds > 0 && seconds < 365*24*60*60 {
 		out.Lifetime = time.Duration(seconds * float64(time.Second))
 	}

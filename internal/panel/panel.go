@@ -32,8 +32,12 @@ type Client struct {
 	Server string // identifier or UUID
 }
 
-// Credentials open a websocket: Token goes into the auth frame, Socket is the URL.
-type Credentials struct{ Token, Socket string }
+// Credentials open a websocket: Token goes into the auth frame, Socket is the URL. Nested: the panel answered with both inside "data", as
+// Pterodactyl and Pelican do.
+type Credentials struct {
+	Token, Socket string
+	Nested        bool
+}
 
 // Error is an answer of the panel that holds no credentials.
 type Error struct {
@@ -41,6 +45,7 @@ type Error struct {
 	Code       string        // the panel's name for the error, if it gave one
 	Detail     string        // the panel's own words, or what is wrong with its answer
 	RetryAfter time.Duration // from the header; 0 if there was none
+	Foreign    bool          // it is not in the panel's own JSON: a proxy, a login page, another site
 }
 
 func (e *Error) Error() string {
@@ -94,13 +99,13 @@ func (c *Client) credentials(body []byte) (Credentials, error) {
 		URL   string `json:"url"`
 	}
 	fail := func(detail string) (Credentials, error) {
-		return Credentials{}, &Error{StatusCode: http.StatusOK, Detail: detail}
+		return Credentials{}, &Error{StatusCode: http.StatusOK, Detail: detail, Foreign: true}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return fail("the answer is not the JSON of a websocket token but " + kind(body))
 	}
-	creds := Credentials{Token: answer.Data.Token, Socket: answer.Data.Socket}
-	if creds == (Credentials{}) {
+	creds := Credentials{Token: answer.Data.Token, Socket: answer.Data.Socket, Nested: true}
+	if creds.Token == "" && creds.Socket == "" {
 		creds = Credentials{Token: answer.Token, Socket: answer.URL}
 	}
 	if creds.Token == "" || creds.Socket == "" {
@@ -110,7 +115,7 @@ func (c *Client) credentials(body []byte) (Credentials, error) {
 }
 
 func (c *Client) refusal(resp *http.Response, body []byte) error {
-	e := &Error{StatusCode: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"))}
+	e := &Error{StatusCode: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After")), Foreign: true}
 	var answer struct {
 		Errors []json.RawMessage `json:"errors"`
 		Error  string            `json:"error"`
@@ -125,9 +130,9 @@ func (c *Client) refusal(resp *http.Response, body []byte) error {
 		if json.Unmarshal(answer.Errors[0], &first) != nil {
 			_ = json.Unmarshal(answer.Errors[0], &first.Detail) // other panels have plain strings there
 		}
-		e.Code, e.Detail = c.clean(first.Code), c.clean(first.Detail)
+		e.Code, e.Detail, e.Foreign = c.clean(first.Code), c.clean(first.Detail), false
 	case answer.Error != "":
-		e.Detail = c.clean(answer.Error)
+		e.Detail, e.Foreign = c.clean(answer.Error), false
 	}
 	if e.Detail == "" {
 		e.Detail = "without a reason (" + kind(body) + ")"

@@ -51,6 +51,7 @@ func TestFetchReadsBothShapes(t *testing.T) {
 				}
 				body(200, text)(w, r)
 			})
+			want.Nested = name != "Calagopus"
 			if err != nil || got != want {
 				t.Errorf("Fetch = %+v, %v, want %+v", got, err, want)
 			}
@@ -63,20 +64,20 @@ func TestFetchErrors(t *testing.T) {
 		handler http.HandlerFunc
 		want    Error
 	}{
-		"refused":    {body(403, `{"errors":[{"code":"AccessDenied","status":"403","detail":"no `+key+"\u001b[31m"+`"}]}`), Error{403, "", "without a reason (something else)", 0}},
-		"detail":     {body(409, `{"errors":[{"code":"ServerStateConflictException","status":"409","detail":"suspended, `+key+`"}]}`), Error{409, "ServerStateConflictException", "suspended, [API key]", 0}},
-		"strings":    {body(403, `{"errors":["no such permission"]}`), Error{403, "", "no such permission", 0}},
-		"flat":       {body(404, `{"error":"not found"}`), Error{404, "", "not found", 0}},
-		"empty":      {body(500, ""), Error{500, "", "without a reason (an empty body)", 0}},
-		"html":       {body(502, "<html>Bad gateway</html>"), Error{502, "", "without a reason (an HTML page, perhaps of a proxy or a login)", 0}},
-		"login page": {body(200, "<!doctype html>"), Error{200, "", "the answer is not the JSON of a websocket token but an HTML page, perhaps of a proxy or a login", 0}},
-		"other JSON": {body(200, `{"data":[]}`), Error{200, "", "the answer is not the JSON of a websocket token but other JSON", 0}},
-		"no token":   {body(200, `{"data":{"socket":"wss://x"}}`), Error{200, "", "the answer holds no token or no socket URL", 0}},
-		"endless":    {body(200, strings.Repeat(" ", maxBody+1)), Error{200, "", "the answer is longer than 1 MiB", 0}},
+		"refused":    {body(403, `{"errors":[{"code":"AccessDenied","status":"403","detail":"no `+key+"\u001b[31m"+`"}]}`), Error{StatusCode: 403, Detail: "without a reason (something else)", Foreign: true}},
+		"detail":     {body(409, `{"errors":[{"code":"ServerStateConflictException","status":"409","detail":"suspended, `+key+`"}]}`), Error{StatusCode: 409, Code: "ServerStateConflictException", Detail: "suspended, [API key]"}},
+		"strings":    {body(403, `{"errors":["no such permission"]}`), Error{StatusCode: 403, Detail: "no such permission"}},
+		"flat":       {body(404, `{"error":"not found"}`), Error{StatusCode: 404, Detail: "not found"}},
+		"empty":      {body(500, ""), Error{StatusCode: 500, Detail: "without a reason (an empty body)", Foreign: true}},
+		"html":       {body(502, "<html>Bad gateway</html>"), Error{StatusCode: 502, Detail: "without a reason (an HTML page, perhaps of a proxy or a login)", Foreign: true}},
+		"login page": {body(200, "<!doctype html>"), Error{StatusCode: 200, Detail: "the answer is not the JSON of a websocket token but an HTML page, perhaps of a proxy or a login", Foreign: true}},
+		"other JSON": {body(200, `{"data":[]}`), Error{StatusCode: 200, Detail: "the answer is not the JSON of a websocket token but other JSON", Foreign: true}},
+		"no token":   {body(200, `{"data":{"socket":"wss://x"}}`), Error{StatusCode: 200, Detail: "the answer holds no token or no socket URL", Foreign: true}},
+		"endless":    {body(200, strings.Repeat(" ", maxBody+1)), Error{StatusCode: 200, Detail: "the answer is longer than 1 MiB", Foreign: true}},
 		"rate limited": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "17")
 			body(429, "{}")(w, r)
-		}, Error{429, "", "without a reason (other JSON)", 17 * time.Second}},
+		}, Error{StatusCode: 429, Detail: "without a reason (other JSON)", RetryAfter: 17 * time.Second, Foreign: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ask(t, test.handler)
@@ -149,8 +150,8 @@ func TestParseClaims(t *testing.T) {
 		token string
 		want  Claims
 	}{
-		"usual":     {token(`{"exp":1795418724,"iat":1795418124,"permissions":["*"]}`), Claims{10 * time.Minute, []string{"*"}}},
-		"fractions": {token(`{"exp":100.5,"iat":99.25}`), Claims{1250 * time.Millisecond, nil}},
+		"usual":     {token(`{"exp":1795418724,"iat":1795418124,"permissions":["*"]}`), Claims{Lifetime: 10 * time.Minute, Permissions: []string{"*"}}},
+		"fractions": {token(`{"exp":100.5,"iat":99.25}`), Claims{Lifetime: 1250 * time.Millisecond, Permissions: nil}},
 		"backwards": {token(`{"exp":1,"iat":2}`), Claims{}},
 		"no iat":    {token(`{"exp":1795418724}`), Claims{}},
 		"garbage":   {"garbage", Claims{}},

@@ -15,6 +15,11 @@ func withoutEventID(message string) string {
 	return message
 }
 
+// isAnswer reports whether a jwt error answers an auth. Calagopus answers with "invalid token: ...".
+func isAnswer(message string) bool {
+	return withoutEventID(message) != message || strings.HasPrefix(message, "invalid token")
+}
+
 // curable reports whether a fresh token helps.
 func curable(message string) bool {
 	for _, text := range []string{

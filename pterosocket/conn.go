@@ -15,6 +15,13 @@ type Dialer interface {
 	Dial(ctx context.Context, url string, header http.Header) (Conn, error)
 }
 
+// A ConfigurableDialer is a Dialer that takes what Config says for the handshake.
+type ConfigurableDialer interface {
+	Dialer
+	// Configure returns a Dialer that uses client, unless it has one of its own or client is nil, and offers compression if either says so.
+	Configure(client *http.Client, compression bool) Dialer
+}
+
 // Conn is one websocket connection. Read is never called concurrently with itself, nor is Write; everything else may be.
 type Conn interface {
 	// Read returns the next text or binary message, which stays valid until the next Read, so that it may be a part of the buffer
@@ -90,6 +97,8 @@ func hint(e *HandshakeError, origin string) string {
 			"check \"remote\" and \"allowed_origins\" in the daemon's config.yml, and Config.Origin or Config.OriginHeader here"
 	case errors.Is(e, ErrServerNotFound):
 		return "the daemon does not know the server; was it moved or deleted?"
+	case e.StatusCode/100 == 3:
+		return "it redirects to another address, where the token is not sent; check the node's address in the panel, and the proxy before it"
 	case errors.Is(e, ErrTooManyConnections):
 		return "close other consoles of this server (a daemon allows 30)"
 	case e.StatusCode == http.StatusBadRequest && strings.Contains(e.Body, "<"), e.StatusCode >= 500:

@@ -1,0 +1,205 @@
+// Package tokens keeps the token in use, so that a reconnect needs no request, and keeps to the panel's budget.
+package tokens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/panel"
+)
+
+const (
+	// budget is how many credentials a panel gives out for one server within window, to all of its users together (Pelican,
+	// Pterodactyl 1.12 and later). The window has a second to spare for requests that overtake each other.
+	budget = 5
+	window = 61 * time.Second
+	// defaultLifetime is what a token is taken to live that does not say.
+	defaultLifetime = 10 * time.Minute
+)
+
+// A Token is what a source handed out, and what is known of it.
+type Token struct {
+	Token, Socket string
+	Permissions   []string  // nil when the token does not say
+	Unlimited     bool      // it belongs to a daemon without message limits
+	Received      time.Time // when it came
+	RenewAt       time.Time // when to ask for the next
+	Expires       time.Time // when it ends, by this machine's clock
+}
+
+// A Source hands out credentials.
+type Source interface {
+	Credentials(ctx context.Context) (panel.Credentials, error)
+}
+
+// A Cache keeps one server's token. It is used by one goroutine at a time.
+type Cache struct {
+	Source     Source
+	RetryAfter func(error) time.Duration // how long an error of Source says to wait; 0: it does not say
+	Check      func(socket *url.URL) error
+	Log        *slog.Logger
+	Requests   *atomic.Uint64
+
+	cached    *Token
+	asked     []time.Time // the last requests, at most budget of them
+	notBefore time.Time   // what RetryAfter has said
+	why       error       // with this error
+}
+
+// ErrBudget means that the panel's budget is used up for longer than the caller can wait.
+var ErrBudget = errors.New("a panel gives out five tokens a minute for a server")
+
+// A WaitError means that the panel wants to be left alone for longer than the caller can wait. It wraps what the panel said.
+type WaitError struct {
+	Wait time.Duration
+	Err  error
+}
+
+func (e *WaitError) Error() string {
+	return fmt.Sprintf("waiting for %v more: %v", e.Wait.Round(time.Second), e.Err)
+}
+
+// Unwrap returns what the panel said.
+func (e *WaitError) Unwrap() error { return e.Err }
+
+// Get returns the cached token until it is due for renewal, and then a new one.
+func (c *Cache) Get(ctx context.Context) (*Token, error) {
+	if c.cached != nil && time.Now().Before(c.cached.RenewAt) {
+		return c.cached, nil
+	}
+	return c.Fetch(ctx)
+}
+
+// Forget drops the cached token, because a daemon refuses it or the server has moved.
+func (c *Cache) Forget() { c.cached = nil }
+
+// Asked returns when the last request was made; the zero time before the first.
+func (c *Cache) Asked() (last time.Time) {
+	if n := len(c.asked); n > 0 {
+		last = c.asked[n-1]
+	}
+	return last
+}
+
+// Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut short it does not
+// begin: it returns ErrBudget or a *WaitError at once.
+//
+// The request runs in a goroutine of its own, which ends before Fetch returns: what HTTP and TLS need of a stack is much, and the
+// caller's lives as long as its connection.
+func (c *Cache) Fetch(ctx context.Context) (tok *Token, err error) {
+	if err := c.wait(ctx); err != nil {
+		return nil, err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tok, err = c.fetch(ctx)
+	}()
+	<-done
+	return tok, err
+}
+
+func (c *Cache) fetch(ctx context.Context) (*Token, error) {
+	start := time.Now()
+	if c.asked = append(c.asked, start); len(c.asked) > budget {
+		c.asked = append(c.asked[:0], c.asked[1:]...)
+	}
+	c.Requests.Add(1)
+	creds, err := c.Source.Credentials(ctx)
+	if err != nil {
+		if after := c.RetryAfter(err); after > 0 {
+			c.notBefore, c.why = time.Now().Add(after), err
+		}
+		return nil, fmt.Errorf("asking for credentials: %w", err)
+	}
+	if err := c.check(creds.Socket); err != nil {
+		return nil, fmt.Errorf("asking for credentials: %w", err)
+	}
+	claims := panel.ParseClaims(creds.Token)
+	life := claims.Lifetime
+	if life == 0 {
+		life = defaultLifetime
+	}
+	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a fifth of
+	// the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were made together are
+	// not renewed together.
+	c.cached = &Token{
+		Token:       creds.Token,
+		Socket:      creds.Socket,
+		Permissions: claims.Permissions,
+		// Pterodactyl's panels before 1.12 put no scope into a token, and their daemons have no limits.
+		Unlimited: creds.Nested && claims.Lifetime > 0 && !claims.Scoped,
+		Received:  time.Now(),
+		RenewAt:   start.Add(life*3/4 + rand.N(life/10+1)),
+		Expires:   start.Add(life),
+	}
+	c.Log.Debug("got credentials", "socket", creds.Socket, "lifetime", life)
+	return c.cached, nil
+}
+
+// free returns when the budget allows a request.
+func (c *Cache) free() time.Time {
+	if len(c.asked) < budget {
+		return time.Time{}
+	}
+	return c.asked[len(c.asked)-budget].Add(window)
+}
+
+// Blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.
+func (c *Cache) Blocked() time.Duration {
+	now := time.Now()
+	if c.cached != nil && now.Before(c.cached.RenewAt) {
+		return 0
+	}
+	return max(0, c.notBefore.Sub(now), c.free().Sub(now))
+}
+
+// wait waits for the budget and the last Retry-After.
+func (c *Cache) wait(ctx context.Context) error {
+	now, until := time.Now(), c.notBefore
+	why := error(&WaitError{until.Sub(now), c.why})
+	if free := c.free(); free.After(until) {
+		until, why = free, ErrBudget
+	}
+	delay := until.Sub(now)
+	if delay <= 0 {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		return why
+	}
+	c.Log.Info("waiting before asking for credentials again", "delay", delay)
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Cache) check(socket string) error {
+	u, err := url.Parse(socket)
+	if err != nil || u.Host == "" {
+		return errors.New("the socket that was handed out is not a URL")
+	}
+	switch u.Scheme {
+	case "wss", "https", "ws", "http":
+		return c.Check(u)
+	}
+	scheme := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, u.Scheme)
+	return fmt.Errorf("the socket that was handed out begins with %q, not with wss", scheme[:min(len(scheme), 20)])
+}

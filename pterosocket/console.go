@@ -1,0 +1,203 @@
+package pterosocket
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/replay"
+)
+
+// A console stands between the reader and the consumer. It hands console lines on, remembers the last of them, and holds them back while
+// missed ones are looked for (catchup.go). It outlives the connections, since it knows what was seen.
+//
+// Lines are handed on with mu held, so that those of the reader and those that are released keep their order; handing on never blocks.
+type console struct {
+	to    lineOwner
+	count *counters
+	limit int // how many lines may be held back
+
+	mu         sync.Mutex
+	seen       replay.Seen
+	held       *recording   // what is held back; nil: lines go on as they come
+	recordings []*recording // held and those of History
+	// Whether the server was offline when lines began to be missing: then none are.
+	wasOffline bool
+	// There is nothing that the next catch-up has to go on from, so it reports no Gap.
+	anew bool
+}
+
+// lineOwner receives lines and reports of gaps. client implements it.
+type lineOwner interface {
+	observeLines([]Event) // they have arrived
+	deliverLines([]Event) // and are handed on
+	deliver(Event)        // the same for a replayed line or a gap, which nobody observes
+	offline() bool
+}
+
+// newConsole returns a console for a consumer whose queue has this size. after are the last lines that the consumer has had.
+func newConsole(to lineOwner, count *counters, queue int, after []string) *console {
+	c := &console{to: to, count: count, limit: max(1, queue/2)}
+	c.start(after)
+	return c
+}
+
+// start forgets everything, before anybody has seen anything.
+func (c *console) start(after []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seen.Forget()
+	for _, line := range after[max(0, len(after)-replay.Remember):] {
+		c.seen.Add(line)
+	}
+	c.anew = len(after) == 0
+	c.wasOffline = false
+}
+
+// live hands console lines on that have just arrived, or holds them back.
+func (c *console) live(lines []Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.to.observeLines(lines)
+	if len(c.recordings) > 0 {
+		now := time.Now()
+		for _, r := range c.recordings {
+			r.addLive(lines, now)
+		}
+		if c.held != nil {
+			return
+		}
+	}
+	for _, ev := range lines {
+		c.seen.Add(ev.(ConsoleOutput).Line)
+	}
+	c.to.deliverLines(lines)
+}
+
+// hold holds lines back from now on. late: the connection may not be subscribed to the live output yet.
+func (c *console) hold(late bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil {
+		return
+	}
+	c.held = newRecording(c.limit)
+	if late {
+		c.held.began = time.Now()
+	}
+	c.recordings = append(c.recordings, c.held)
+}
+
+// missing notes that from now on lines may be missing.
+func (c *console) missing() {
+	offline := c.to.offline()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wasOffline = offline
+	c.anew = false
+}
+
+// holding returns what is held back, and what was seen before; nil if lines go on as they come.
+func (c *console) holding() (held *recording, seen []uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		return nil, nil
+	}
+	return c.held, c.seen.Keys()
+}
+
+// changed tells those who read the log that the server's state may have changed.
+func (c *console) changed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.recordings {
+		signal(r.news)
+	}
+}
+
+// release hands on what was missed, and what was held back behind it.
+func (c *console) release(r replay.Reading, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		return
+	}
+	held := c.held
+	c.stop(held)
+	c.held = nil
+	before, behind := !r.Joins || r.Close, !r.Reaches
+	switch {
+	case c.anew:
+		before, behind = false, behind && err == nil
+	case errors.Is(err, errOffline) && c.wasOffline:
+		before, behind = false, false
+	}
+	c.anew, c.wasOffline = false, false
+	if before {
+		c.reportGap()
+	}
+	for _, line := range r.Missed {
+		c.count.linesReplayed.Add(1)
+		c.handOn(ConsoleOutput{Line: line, Replayed: true})
+	}
+	if behind && !before {
+		c.reportGap()
+	}
+	for _, line := range held.live {
+		c.handOn(ConsoleOutput{Line: line.Text})
+	}
+}
+
+func (c *console) handOn(ev ConsoleOutput) {
+	c.seen.Add(ev.Line)
+	c.to.deliver(ev)
+}
+
+// gap reports that lines may be missing here.
+func (c *console) gap() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reportGap()
+}
+
+func (c *console) reportGap() {
+	c.count.gaps.Add(1)
+	c.to.deliver(Gap{})
+}
+
+// end is called when a connection has been lost. What is held back is handed on; what was missed before it is not known. If nothing is
+// held back, the next connection can still find out.
+func (c *console) end() {
+	held, _ := c.holding()
+	switch {
+	case held == nil:
+	case held.isEmpty():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.stop(held)
+		c.held = nil
+	default:
+		c.release(replay.Reading{}, ErrInterrupted)
+		c.missing()
+	}
+}
+
+// record lets r have a copy of the live lines from now on, until stop.
+func (c *console) record(r *recording) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.recordings = append(c.recordings, r)
+}
+
+// unrecord ends that.
+func (c *console) unrecord(r *recording) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop(r)
+}
+
+func (c *console) stop(r *recording) {
+	c.recordings = slices.DeleteFunc(c.recordings, func(other *recording) bool { return other == r })
+}

@@ -1,0 +1,72 @@
+package pterosocket
+
+import (
+	"reflect"
+	"sync"
+
+	"github.com/pterosocket/pterosocket-go/internal/delivery"
+)
+
+const (
+	// queueBytes bounds what waits for a slow consumer, beside Config.QueueSize: lines can have 64 KiB.
+	queueBytes = 16 << 20
+	// eventBytes is what an event takes beside its text.
+	eventBytes = 64
+)
+
+// rings keeps the memory of bursts for the outlets of all connections.
+var rings sync.Pool
+
+// newOutlet returns what stands between a connection and its consumer.
+func newOutlet(size int) *delivery.Outlet[Event] {
+	return delivery.New(delivery.Policy[Event]{
+		Events: size,
+		Bytes:  queueBytes,
+		Class:  classOf,
+		Size:   sizeOf,
+		Lagged: func(n int) (Event, bool) { return Lagged{Dropped: n}, true },
+		Rings:  &rings,
+	})
+}
+
+// classOf says what becomes of an event when its consumer is slow: what comes at the console's pace goes first.
+func classOf(ev Event) delivery.Class {
+	switch ev.(type) {
+	case ConsoleOutput, InstallOutput, TransferLogs, DaemonMessage, DaemonError, JWTError, Error, Unknown,
+		InstallProgress, ImagePullProgress, BackupProgress, BackupRestoreProgress, TransferProgress, OperationProgress:
+		return delivery.Shed
+	case Stats:
+		return delivery.Latest
+	}
+	return delivery.Keep
+}
+
+// sizeOf returns about how many bytes an event takes.
+func sizeOf(ev Event) int {
+	switch ev := ev.(type) {
+	case ConsoleOutput:
+		return eventBytes + len(ev.Line)
+	case Stats:
+		return eventBytes
+	case Error:
+		return eventBytes + len(ev.Err.Error())
+	}
+	return eventBytes + textSize(reflect.ValueOf(ev))
+}
+
+// textSize returns how much text is in a value. A peer may make any of it long.
+func textSize(v reflect.Value) (n int) {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Slice:
+		for i := range v.Len() {
+			n += textSize(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			n += textSize(v.Field(i))
+		}
+	}
+	return n
+}
