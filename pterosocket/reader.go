@@ -131,6 +131,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 		r.since = time.Now()
 	} else {
 		r.renewed = time.Now()
+		s.count.renewals.Add(1)
 	}
 	lost := first && s.reconnects > 0 || r.lost
 	r.lost, r.overtaken = false, false

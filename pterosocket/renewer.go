@@ -188,7 +188,6 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 			err = s.authenticate(ctx, tok)
 		}
 		if err == nil {
-			s.count.renewals.Add(1)
 			log.Debug("renewed the token", "next", time.Until(tok.RenewAt))
 			return nil
 		}

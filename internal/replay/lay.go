@@ -16,12 +16,24 @@ type Reading struct {
 	Joins   bool     // it is shown that nothing is missing between what was seen and Missed
 	Reaches bool     // and between Missed and the first live line
 	Close   bool     // another reading, with another Missed, is nearly as likely
+
+	doubtful map[uint64]bool // texts of which a line may be a live one
+}
+
+// Certain returns r without what may have come live, if the reading is close.
+func (r Reading) Certain() Reading {
+	if r.Close && len(r.doubtful) > 0 {
+		r.Missed = slices.DeleteFunc(slices.Clone(r.Missed), func(text string) bool { return r.doubtful[Key(text)] })
+	}
+	return r
 }
 
 // Confirm returns what r and another reading of the same log, made later, say together. Where both are close and differ, only that
 // is missed for certain in which they agree.
 func (r Reading) Confirm(other Reading) Reading {
 	switch {
+	case r.Reaches && !other.Reaches: // it begins too late
+		return r
 	case !other.Close:
 		return other
 	case slices.Equal(r.Missed, other.Missed) && r.Joins == other.Joins && r.Reaches == other.Reaches:
@@ -69,13 +81,15 @@ const (
 	bitsNew     = 14 // a text that was never seen
 	bitsAgain   = 16 // beside it, at most, when it comes live too: such a text would have to be one of those that repeat
 	bitsNoJoin  = 4  // the log does not go back to what was seen
-	bitsLive    = 7  // a live line falls into the replay
+	bitsLive    = 8  // a live line falls into the replay
 	bitsUnknown = 20 // a live line came on the second connection alone
 	bitsSkipped = 10 // a live line is missing where it should be
+	bitsEmpty   = 10 // none of the replay has come
 	bitsCut     = 20 // the log ends before what was seen does
 	bitsSure    = 40 // it ends before the live output of that time does
 	bitsClose   = 5  // readings that differ by less are nearly as likely
 	perBit      = 2 * time.Millisecond
+	farApart    = 4 * time.Millisecond   // enough to make it doubtful that a line is live
 	apart       = 100 * time.Millisecond // between the arrivals of a live line on both connections, at most
 
 	// What is followed at a time, where many lines are alike.
@@ -345,7 +359,9 @@ func (l *layout) final(s state) float64 {
 	switch s.phase {
 	case inLive:
 		reached = int(s.next)
-	case unbegun, older, inSeen:
+	case unbegun:
+		bits += bitsEmpty
+	case older, inSeen:
 		bits += bitsCut
 	}
 	// What had come live when the log was asked for is in it. What came later is the less likely in it the later it came.
@@ -356,7 +372,7 @@ func (l *layout) final(s state) float64 {
 		if i >= reached {
 			bits += bitsSure
 		} else if i >= l.known {
-			bits += min(bitsNew, inBits(line.At.Sub(l.asked))/2)
+			bits += min(bitsNew, inBits(line.At.Sub(l.asked))/4)
 		}
 	}
 	// Every line that came live while the replay did is in second.
@@ -439,11 +455,22 @@ func (l *layout) read(n node) Reading {
 			r.Missed = append(r.Missed, line.Text)
 		}
 	}
-	// A stray whose text is also a missed one might be the other.
-	for i, live := range isLive {
-		r.Close = r.Close || live && slices.Contains(r.Missed, restored(l.second[i].Text))
+	r.doubtful = make(map[uint64]bool)
+	// A stray of a text that repeats might be another line of that text.
+	for pos, n := range path {
+		it := &l.items[pos]
+		if n.isLive && it.line >= 0 && n.live > 0 && texts[it.key] > 0 {
+			far := it.at.Sub(l.live[n.live-1].At).Abs() > farApart
+			if far || texts[it.key] > 1 || len(l.places[it.key]) > 0 || len(l.where[it.key]) > 1 {
+				r.Close = true
+				r.doubtful[it.key] = true
+			}
+		}
 	}
 	r.Joins = r.Joins && end.phase != inSeen
-	r.Reaches = end.phase == inLive || end.phase == missing && l.known == 0
+	if r.Reaches = end.phase == inLive || end.phase == missing && l.known == 0; !r.Reaches {
+		// All of the replay may have come live.
+		r.Missed = slices.DeleteFunc(r.Missed, func(text string) bool { return len(l.where[Key(text)]) > 0 })
+	}
 	return r
 }

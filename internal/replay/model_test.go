@@ -41,8 +41,6 @@ func (m *model) text(i int) string {
 	return "heartbeat ok"
 }
 
-func after(t time.Time, most time.Duration, r *rand.Rand) time.Time { return t.Add(rand.N(most + 1)) }
-
 // exp returns an exponentially distributed time.
 func (m *model) exp(mean time.Duration) time.Duration {
 	return time.Duration(m.r.ExpFloat64() * float64(mean))
@@ -73,10 +71,10 @@ func (n *network) arrives(sent time.Time, jitter time.Duration) time.Time {
 
 // outcome is what a run has come to.
 type outcome struct {
-	gap                      bool
-	needless                 bool // the gap: the replay has what was missed
-	lost, doubled, misplaced int
-	report                   string
+	gap           bool
+	needless      bool // the gap: the replay has what was missed
+	lost, doubled int
+	report        string
 }
 
 // run lets a client be away once.
@@ -238,11 +236,7 @@ func run(texts string, harsh bool, seed uint64) (o outcome) {
 		}
 		feed(decided)
 		done = decided
-		got := c.Lay(s.Keys(), a[:fed])
-		if dbg != nil {
-			dbg(&c, s.Keys(), a[:fed], got)
-		}
-		return got, decided
+		return c.Lay(s.Keys(), a[:fed]), decided
 	}
 	got, decided := ask()
 	if got.Close {
@@ -250,9 +244,10 @@ func run(texts string, harsh bool, seed uint64) (o outcome) {
 		more, _ := ask()
 		got = got.Confirm(more)
 	}
+	got = got.Certain()
 
 	// What the consumer gets, against the log. Empty lines behind the last one of a replay do not count: they are never live.
-	want := texts2(m.log[seen:])
+	want := textsOf(m.log[seen:])
 	var have []string
 	for _, text := range got.Missed {
 		have = append(have, text)
@@ -264,20 +259,13 @@ func run(texts string, harsh bool, seed uint64) (o outcome) {
 	o.needless = o.gap && from < seen && m.fresh <= seen
 	o.lost, o.doubled = difference(withoutEmpty(want), withoutEmpty(have))
 	if o.lost > 0 || o.doubled > 0 {
-		ww, hh := withoutEmpty(want), withoutEmpty(have)
-		for i := range ww {
-			if i >= len(hh) || ww[i] != hh[i] {
-				fmt.Printf("first difference at %d: %q %q\n", i, ww[max(0, i-3):min(len(ww), i+4)], hh[max(0, min(i-3, len(hh))):min(len(hh), i+4)])
-				break
-			}
-		}
-		o.report = fmt.Sprintf("SUM lag %v every %v harsh %v pace %v sub+%v rate %v lost %d dbl %d gap %v close %v\n", lag, first.every, harsh, pace, subscribed.Sub(back), rate, o.lost, o.doubled, o.gap, got.Close) + fmt.Sprintf("seen %d missed %d history %d rate %v fresh %d close %v, log from %d to %d, known %d\nwant %q\nhave %q\nmissed %v", seen, missed, m.history, rate,
-			m.fresh, got.Close, from, known, len(a), want[max(0, min(len(want), missed)-6):min(len(want), missed+6)], have[max(0, len(got.Missed)-6):min(len(have), len(got.Missed)+6)], len(got.Missed))
+		o.report = fmt.Sprintf("lag %v, bunches of %v, replay at %v a line, %v lines/s, %d seen, %d missed, history %d: %+v",
+			lag, first.every, pace, rate, seen, missed, m.history, got)
 	}
 	return o
 }
 
-func texts2(lines []Line) (out []string) {
+func textsOf(lines []Line) (out []string) {
 	for _, l := range lines {
 		out = append(out, l.Text)
 	}
@@ -317,39 +305,60 @@ func difference(want, have []string) (lost, beyond int) {
 	return len(want) - w[0][0], len(have) - w[0][0]
 }
 
+// TestAgainstAModel is short, unless PTERO_MODEL says how many seeds each mode gets.
+//
+// What must hold: nothing is lost or doubled without a Gap. Harsh is a daemon that takes up to 70 ms to read its log and 3 ms to write
+// a line of it, behind a network of which the two connections see different delays: there one run in five hundred may go wrong, and
+// one in twenty-five of those in which four of five lines are the same.
 func TestAgainstAModel(t *testing.T) {
-	seeds := uint64(1000)
+	seeds := 500
 	if n, err := strconv.Atoi(os.Getenv("PTERO_MODEL")); err == nil {
-		seeds = uint64(n)
+		seeds = n
 	}
 	for _, harsh := range []bool{false, true} {
 		for _, texts := range []string{"unique", "repeated", "mixed", "periodic"} {
 			t.Run(fmt.Sprintf("%s,harsh=%v", texts, harsh), func(t *testing.T) {
-				t.Parallel()
-				var gaps, needless, lost, doubled, wrong int
-				shown := 0
-				for seed := range seeds {
-					o := run(texts, harsh, seed)
-					if o.gap {
-						gaps++
-					}
-					if o.needless {
-						needless++
-					}
-					bad := o.doubled > 0 || o.lost > 0 && !o.gap
-					if bad {
-						wrong++
-						if shown++; shown <= 40 {
-							t.Logf("seed %d: lost %d, doubled %d, gap %v\n%s", seed, o.lost, o.doubled, o.gap, o.report)
-						}
-					}
-					doubled += o.doubled
-					if !o.gap {
-						lost += o.lost
-					}
+				n := seeds
+				switch texts {
+				case "mixed":
+					n = seeds / 5
+				case "periodic":
+					n = seeds / 50
 				}
-				t.Logf("%d runs: %d wrong, lost without a gap %d, doubled %d; %d gaps, %d of them needless", seeds, wrong, lost, doubled, gaps, needless)
+				testModel(t, texts, harsh, n)
 			})
 		}
+	}
+}
+
+func testModel(t *testing.T, texts string, harsh bool, seeds int) {
+	var gaps, needless, wrong, lost, doubled, doubledBehindGap int
+	for seed := range seeds {
+		o := run(texts, harsh, uint64(seed))
+		if o.gap {
+			gaps++
+			doubledBehindGap += o.doubled
+		}
+		if o.needless {
+			needless++
+		}
+		if !o.gap && (o.lost > 0 || o.doubled > 0) {
+			wrong++
+			lost += o.lost
+			doubled += o.doubled
+			t.Logf("seed %d: %d lost, %d doubled: %.800s", seed, o.lost, o.doubled, o.report)
+		}
+	}
+	t.Logf("%d runs: without a gap %d lines lost and %d doubled, in %d runs; %d gaps, %d of them needless, %d lines doubled behind them",
+		seeds, lost, doubled, wrong, gaps, needless, doubledBehindGap)
+	allowed := 0
+	if harsh || texts == "mixed" || texts == "periodic" {
+		allowed = 1 + seeds/25
+	}
+	if harsh && texts == "repeated" {
+		allowed = 1 + seeds/500
+	}
+	if wrong > allowed {
+		t.Errorf("%d runs went wrong, %d may", wrong, allowed)
 	}
 }

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 
 	"nhooyr.io/websocket"
+
+	"github.com/pterosocket/pterosocket-go/internal/redirect"
 )
 
 // Options says how to Dial.
@@ -36,7 +37,7 @@ func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
 	}
 	client := *opts.HTTPClient
 	client.Transport = &capture
-	client.CheckRedirect = SameHost(client.CheckRedirect)
+	client.CheckRedirect = redirect.SameHost(client.CheckRedirect)
 	mode := websocket.CompressionDisabled
 	if opts.Compression {
 		// Without takeover a connection needs no window of its own; it is also all that a daemon agrees to.
@@ -57,36 +58,6 @@ func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
 	// Read counts against a limit of its own, since the library's closes the connection.
 	ws.SetReadLimit(-1)
 	return &Conn{ws: ws, raw: capture.stream}, nil
-}
-
-// SameHost lets a client follow a redirect only to where the first request went, by the same scheme, and not for ever: a token is sent
-// on the connection that results. Any other answer stays what it is. next, if not nil, is asked too.
-func SameHost(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
-	return func(req *http.Request, via []*http.Request) error {
-		to, from := *req.URL, *via[0].URL
-		asHTTP(&to)
-		asHTTP(&from)
-		if to.Scheme != from.Scheme || to.Host != from.Host || len(via) >= maxRedirects {
-			return http.ErrUseLastResponse
-		}
-		if next != nil {
-			return next(req, via)
-		}
-		return nil
-	}
-}
-
-// maxRedirects is how many redirects are followed.
-const maxRedirects = 5
-
-// asHTTP gives a websocket's URL the scheme that net/http knows.
-func asHTTP(u *url.URL) {
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	}
 }
 
 // capture remembers the stream that a handshake ended in. The library offers no way to cut short a close handshake with a

@@ -6,21 +6,31 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	neturl "net/url"
 
+	"github.com/pterosocket/pterosocket-go/internal/redirect"
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
 // Dialer is a pterosocket.Dialer. Its zero value is ready for use.
 type Dialer struct {
-	// HTTPClient makes the handshake, so its proxy, TLS configuration, cookies and dial functions are used. Nil: http.DefaultClient. It must
-	// speak HTTP/1.1, and the body of a "101 Switching Protocols" must be an io.ReadWriteCloser, as an *http.Transport's is.
+	// HTTPClient makes the handshake, so its proxy, TLS configuration, cookies and dial functions are used. Nil: Config.HTTPClient, or, if
+	// that is nil too, http.DefaultClient. It must speak HTTP/1.1, and the body of a "101 Switching Protocols" must be an
+	// io.ReadWriteCloser, as an *http.Transport's is.
 	HTTPClient *http.Client
-	// Compression offers permessage-deflate. pterosocket.Config.Compression is for the default Dialer only.
+	// Compression offers permessage-deflate, as Config.Compression does.
 	Compression bool
 }
 
-var _ pterosocket.Dialer = Dialer{}
+var _ pterosocket.ConfigurableDialer = Dialer{}
+
+// Configure returns a Dialer that uses client, unless d has one or client is nil, and offers compression if either says so.
+func (d Dialer) Configure(client *http.Client, compression bool) pterosocket.Dialer {
+	if d.HTTPClient == nil {
+		d.HTTPClient = client
+	}
+	d.Compression = d.Compression || compression
+	return d
+}
 
 // Dial opens a websocket. ctx governs the handshake only. The error is a *pterosocket.HandshakeError when the server answers but
 // refuses.
@@ -35,22 +45,12 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 		defer cancel()
 		client.Timeout = 0
 	}
-	checkRedirect := client.CheckRedirect
-	client.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-		asHTTP(req.URL)
-		switch {
-		case checkRedirect != nil:
-			return checkRedirect(req, via)
-		case len(via) >= 10:
-			return errors.New("stopped after 10 redirects")
-		}
-		return nil
-	}
+	client.CheckRedirect = redirect.SameHost(client.CheckRedirect)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	asHTTP(req.URL)
+	redirect.AsHTTP(req.URL)
 	for name, values := range header {
 		req.Header[name] = values
 	}
@@ -72,16 +72,6 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 		return nil, err
 	}
 	return conn, nil
-}
-
-// asHTTP gives a websocket's URL the scheme that net/http knows.
-func asHTTP(u *neturl.URL) {
-	switch u.Scheme {
-	case "ws":
-		u.Scheme = "http"
-	case "wss":
-		u.Scheme = "https"
-	}
 }
 
 // maxBody bounds how much of a refusal's body is read.

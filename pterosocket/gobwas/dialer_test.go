@@ -63,7 +63,7 @@ func TestDialFails(t *testing.T) {
 			t.Errorf("%s: %v", away, err)
 		}
 	}
-	if _, err := (gobwas.Dialer{}).Dial(t.Context(), url+"/round", nil); err == nil || errors.As(err, &refused) {
+	if _, err := (gobwas.Dialer{}).Dial(t.Context(), url+"/round", nil); !errors.As(err, &refused) || refused.StatusCode != 302 {
 		t.Errorf("redirected for ever: %v", err)
 	}
 	if _, err := (gobwas.Dialer{}).Dial(t.Context(), "ws://%", nil); err == nil {

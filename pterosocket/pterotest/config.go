@@ -71,6 +71,12 @@ type Config struct {
 	// delays some messages makes others overtake them, as on a real daemon.
 	OnMessage func(Message)
 
+	// Reorder starts the goroutine of each message up to 5 ms late, some later than others, as the scheduler of a real daemon does. So
+	// commands that arrive together run in any order, those 5 ms apart in theirs.
+	Reorder bool
+	// Bunch is a network that forwards what it has got only at whole multiples of this time, in both directions. 0: at once.
+	Bunch time.Duration
+
 	// NoLimits switches off the message limits of the Pelican dialect; Limits switches them on for Pterodactyl.
 	NoLimits, Limits bool
 	// DropSlowReaders drops console lines for a client that is 10 ms late with reading, and status, stats and backup events at once,

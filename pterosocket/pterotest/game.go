@@ -11,17 +11,19 @@ import (
 
 const (
 	maxLine     = 64 << 10 // bytes; a longer line comes in pieces
+	lostBytes   = 4 << 10  // behind each piece
 	keepHistory = 4096     // lines
 )
 
-// Print prints lines on the game's console. An empty one comes in the history only, and one of more than 64 KiB in pieces, as from the daemons.
+// Print prints lines on the game's console. An empty one comes in the history only. One of more than 64 KiB comes in pieces of 64 KiB,
+// and the 4 KiB behind each piece are lost, as with the daemons.
 func (s *Server) Print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, line := range lines {
 		for len(line) > maxLine {
 			s.printLocked(line[:maxLine])
-			line = line[maxLine:]
+			line = line[min(len(line), maxLine+lostBytes):]
 		}
 		s.printLocked(line)
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // memoryListener hands the server ends of pipes to an http.Server.
@@ -53,14 +54,46 @@ func (memoryAddr) Network() string { return "memory" }
 func (memoryAddr) String() string  { return "memory" }
 
 // faultListener wraps what it accepts.
-type faultListener struct{ net.Listener }
+type faultListener struct {
+	net.Listener
+	s *Server
+}
 
 func (l faultListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
+	if l.s.cfg.Bunch > 0 {
+		conn = l.s.bunch(conn)
+	}
 	return &faultConn{Conn: conn}, nil
+}
+
+// bunch returns the server's end of a connection through a network that forwards only now and then.
+func (s *Server) bunch(conn net.Conn) net.Conn {
+	network, end := newPipe()
+	forward := func(to, from net.Conn) {
+		defer to.Close()
+		defer from.Close()
+		buf := make([]byte, pipeBuffer)
+		for {
+			n, err := from.Read(buf)
+			if n > 0 {
+				now := time.Now()
+				time.Sleep(now.Truncate(s.cfg.Bunch).Add(s.cfg.Bunch).Sub(now))
+				if _, err := to.Write(buf[:n]); err != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	s.spawn(func() { forward(network, conn) })
+	s.spawn(func() { forward(conn, network) })
+	return end
 }
 
 // faultConn is a server's end of a connection that can be frozen: from then on it swallows what is written and what arrives, as

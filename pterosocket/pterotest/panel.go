@@ -27,7 +27,7 @@ func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
 
 	if fault != nil && fault.handle(w, r) {
 		s.mu.Lock()
-		s.panelFaults = slices.DeleteFunc(s.panelFaults, func(f *panelFault) bool { return f == fault })
+		s.panelFaults = slices.DeleteFunc(s.panelFaults, func(f *panelFault) bool { return f == fault && !f.stays })
 		s.mu.Unlock()
 		return
 	}
@@ -83,25 +83,33 @@ func (s *Server) RateLimitPanel(after time.Duration) {
 	})
 }
 
-// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having answered it. A
-// request for which it returns false is answered as usual. Several handlers queue up.
+// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having answered it, and is
+// forgotten then. A request for which it returns false is answered as usual. Several handlers queue up. InterceptPanel is for one that stays.
 func (s *Server) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
 	s.addPanelFault(false, handle)
+}
+
+// InterceptPanel does the same with a handler that stays until ResetPanel, whatever it returns: a limit, for example.
+func (s *Server) InterceptPanel(handle func(http.ResponseWriter, *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.panelFaults = append(s.panelFaults, &panelFault{stays: true, handle: handle})
 }
 
 // panelFault stands before the panel.
 type panelFault struct {
 	once   bool // for one request only
+	stays  bool // until ResetPanel
 	handle func(http.ResponseWriter, *http.Request) bool
 }
 
 func (s *Server) addPanelFault(once bool, handle func(http.ResponseWriter, *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.panelFaults = append(s.panelFaults, &panelFault{once, handle})
+	s.panelFaults = append(s.panelFaults, &panelFault{once: once, handle: handle})
 }
 
-// ResetPanel forgets what FailPanel, RateLimitPanel and HandlePanel have queued.
+// ResetPanel forgets what FailPanel, RateLimitPanel, HandlePanel and InterceptPanel have queued.
 func (s *Server) ResetPanel() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -98,7 +98,7 @@ func NewServer(cfg Config) *Server {
 	for _, l := range listeners {
 		srv := &http.Server{Handler: handler, ConnContext: withConn, ReadHeaderTimeout: time.Minute}
 		s.http = append(s.http, srv)
-		s.goroutine.Go(func() { _ = srv.Serve(faultListener{l}) })
+		s.goroutine.Go(func() { _ = srv.Serve(faultListener{l, s}) })
 	}
 	s.goroutine.Go(s.tick)
 	return s

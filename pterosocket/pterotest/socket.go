@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -91,8 +92,19 @@ func (k *socket) serve() {
 			continue
 		}
 		message := bytes.Clone(data) // it is handled while the next is read
-		k.messages.Go(func() { k.handle(message) })
+		k.messages.Go(func() {
+			if k.s.cfg.Reorder {
+				time.Sleep(schedulingDelay())
+			}
+			k.handle(message)
+		})
 	}
+}
+
+// schedulingDelay is how late a message's goroutine is. Of messages 1 ms apart about a tenth are handled in the wrong order then, of those
+// 2 ms apart few, of those 5 ms apart none, as was measured.
+func schedulingDelay() time.Duration {
+	return time.Duration(min(mathrand.ExpFloat64()*float64(600*time.Microsecond), float64(4900*time.Microsecond)))
 }
 
 // admit applies the limits of the daemons that have them.
