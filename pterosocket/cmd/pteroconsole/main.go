@@ -76,6 +76,9 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, opts.limit)
 		defer cancel()
+		if opts.limit < 30*time.Second { // so that Connect can still say why there is no connection
+			opts.config.ConnectTimeout = opts.limit * 9 / 10
+		}
 	}
 	if len(opts.args) > 0 {
 		err = subcommand(ctx, opts, stdout)
@@ -117,6 +120,17 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 	}
 	o.config.History = *history
 	o.args = flags.Args()
+	switch {
+	case o.limit < 0:
+		return o, errors.New("-for is negative; give a time such as 10s")
+	case o.idle < 0:
+		return o, errors.New("-idle is negative; give a time such as 300ms")
+	}
+	for _, arg := range o.args[min(1, len(o.args)):] {
+		if name := strings.TrimLeft(arg, "-"); o.args[0] != "run" && name != arg || flags.Lookup(strings.SplitN(name, "=", 2)[0]) != nil && name != arg {
+			return o, fmt.Errorf("%s comes behind the sub-command; flags go before it", arg)
+		}
+	}
 	var missing []string
 	for _, f := range []struct{ name, value string }{
 		{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}, {"-server or PTERO_SERVER", o.config.Server},
@@ -145,7 +159,7 @@ func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr 
 	switch in, out := stdin, stdout; {
 	case opts.json:
 		view = &jsonView{stdout: stdout, stderr: stderr}
-		go readLines(quit, cancel, in, commands, view)
+		go readLines(quit, cancel, in, commands, view, opts.limit > 0)
 	case isTerminal(in) && isTerminal(out):
 		t, restore, err := newTerminal(in.(*os.File), out.(*os.File), opts.config.Server)
 		if err != nil {
@@ -156,14 +170,21 @@ func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr 
 		go t.readCommands(quit, cancel, commands)
 	default:
 		view = &pipeView{stdout: stdout, stderr: stderr}
-		go readLines(quit, cancel, in, commands, view)
+		go readLines(quit, cancel, in, commands, view, opts.limit > 0)
 	}
 	stopped := context.AfterFunc(quit, func() { _ = commands.Close() })
 	defer stopped()
+	var failed error
 	for ev := range events {
-		view.show(ev)
+		if err := view.show(ev); err != nil && failed == nil { // nobody can be shown anything any more
+			failed = fmt.Errorf("writing the output: %w", err)
+			cancel()
+		}
 	}
 	<-commands.Done()
+	if failed != nil {
+		return failed
+	}
 	return commands.Err()
 }
 

@@ -51,11 +51,11 @@ func attach(rw io.ReadWriter, server string) *terminal {
 }
 
 // show is called by one goroutine only.
-func (t *terminal) show(ev pterosocket.Event) {
+func (t *terminal) show(ev pterosocket.Event) error {
 	switch ev := ev.(type) {
 	case pterosocket.ConsoleOutput:
-		_, _ = io.WriteString(t, ansi.Colours(ev.Line)+"\n")
-		return
+		_, err := io.WriteString(t, ansi.Colours(ev.Line)+"\n")
+		return err
 	case pterosocket.Stats:
 		t.stats, t.state = ev, ev.State
 	case pterosocket.Status:
@@ -68,6 +68,7 @@ func (t *terminal) show(ev pterosocket.Event) {
 	if text := describe(ev); text != "" {
 		t.note(text)
 	}
+	return nil
 }
 
 func (t *terminal) note(text string) {

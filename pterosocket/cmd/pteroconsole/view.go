@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 
 // A view shows events, and what else the user must know. Its methods may be called concurrently.
 type view interface {
-	show(pterosocket.Event)
+	show(pterosocket.Event) error // what kept it from being shown
 	note(text string)
 }
 
@@ -86,6 +87,17 @@ func describe(ev pterosocket.Event) string {
 	return describeCalagopus(ev)
 }
 
+// describeStats puts a server's resources into a line.
+func describeStats(s pterosocket.Stats) string {
+	const mib = 1 << 20
+	limit := "no limit"
+	if s.MemoryLimitBytes > 0 {
+		limit = fmt.Sprintf("%d MiB", s.MemoryLimitBytes/mib)
+	}
+	return fmt.Sprintf("%s for %v: cpu %.1f%%, memory %d MiB of %s, disk %d MiB, network %d MiB in, %d MiB out", s.State,
+		s.Uptime.Round(time.Second), s.CPUAbsolute, s.MemoryBytes/mib, limit, s.DiskBytes/mib, s.Network.RxBytes/mib, s.Network.TxBytes/mib)
+}
+
 // describeCalagopus does the same with what only Calagopus sends.
 func describeCalagopus(ev pterosocket.Event) string {
 	percent := func(what, id string, p pterosocket.Progress) string {
@@ -137,16 +149,17 @@ type pipeView struct {
 	stdout, stderr io.Writer
 }
 
-func (v *pipeView) show(ev pterosocket.Event) {
+func (v *pipeView) show(ev pterosocket.Event) error {
 	if line, ok := ev.(pterosocket.ConsoleOutput); ok {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		fmt.Fprintln(v.stdout, line.Plain())
-		return
+		_, err := fmt.Fprintln(v.stdout, line.Plain())
+		return err
 	}
 	if text := describe(ev); text != "" {
 		v.note(text)
 	}
+	return nil
 }
 
 func (v *pipeView) note(text string) {
@@ -161,15 +174,16 @@ type jsonView struct {
 	stdout, stderr io.Writer
 }
 
-func (v *jsonView) show(ev pterosocket.Event) {
+func (v *jsonView) show(ev pterosocket.Event) error {
 	line, err := eventJSON(time.Now(), ev)
 	if err != nil {
 		v.note(err.Error())
-		return
+		return nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	fmt.Fprintf(v.stdout, "%s\n", line)
+	_, err = fmt.Fprintf(v.stdout, "%s\n", line)
+	return err
 }
 
 func (v *jsonView) note(text string) {
@@ -194,20 +208,54 @@ func eventJSON(now time.Time, ev pterosocket.Event) ([]byte, error) {
 	if len(fields) > len("{}") {
 		head = append(append(head[:len(head)-1], ','), fields[1:]...)
 	}
-	return head, nil
+	return escapeControls(head), nil
 }
 
-// readLines sends the lines of r as commands until r or quit ends. The end of r is not the end of the program.
-func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, commands *pterosocket.Commands, v view) {
+// escapeControls escapes what JSON leaves as it is and a terminal obeys: DEL and the C1 controls.
+func escapeControls(line []byte) []byte {
+	isControl := func(r rune) bool { return r >= 0x7f && r < 0xa0 }
+	if bytes.IndexFunc(line, isControl) < 0 {
+		return line
+	}
+	var out bytes.Buffer
+	for _, r := range string(line) {
+		if isControl(r) {
+			fmt.Fprintf(&out, `\u%04x`, r)
+		} else {
+			out.WriteRune(r)
+		}
+	}
+	return out.Bytes()
+}
+
+// answerFor is how long the console goes on after the last of the commands in a pipe.
+const answerFor = time.Second
+
+// readLines sends the lines of r as commands until r or quit ends. Behind the last command the answer is waited for, and then the
+// program ends, unless something else says when. Without any command the end of r means nothing.
+func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, commands *pterosocket.Commands, v view, bounded bool) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
+	some := false
 	for lines.Scan() && quit.Err() == nil {
+		some = true
 		if err := execute(quit, cancel, lines.Text(), commands, v); err != nil {
 			v.note(err.Error())
 		}
 	}
 	if err := lines.Err(); err != nil && quit.Err() == nil {
 		v.note("no more commands are read from standard input: " + err.Error())
+		return
+	}
+	if !some || bounded {
+		return
+	}
+	timer := time.NewTimer(answerFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		cancel()
+	case <-quit.Done():
 	}
 }
 
@@ -241,7 +289,11 @@ func execute(ctx context.Context, quit context.CancelFunc, line string, commands
 		case ":logs":
 			err = commands.RequestLogs(ctx)
 		case ":stats":
-			err = commands.RequestStats(ctx)
+			if stats, ok := commands.Stats(); ok {
+				v.note(describeStats(stats))
+			} else {
+				err = errors.New("no stats have come yet; try again in a second")
+			}
 		case ":help":
 			for text := range strings.SplitSeq(help, "\n") {
 				v.note(text)
