@@ -35,7 +35,7 @@ func TestHub(t *testing.T) {
 			case pterosocket.Lagged:
 				lagged += ev.Dropped
 			case pterosocket.ConsoleOutput:
-				if ev.Line != fmt.Sprint(received + lagged) {
+				if ev.Line != fmt.Sprint(received+lagged) {
 					t.Fatalf("line %s behind %d received and %d dropped", ev.Line, received, lagged)
 				}
 				received++
