@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,12 +106,17 @@ func (s storm) run(t *testing.T) {
 
 	// The game prints numbered lines, at a pace that a replay covers for as long as a reconnect takes.
 	printed := 0
+	print := func() {
+		if srv.State() == "running" {
+			srv.Print(append([]string{fmt.Sprint("line ", printed)}, repeated(printed)...)...)
+			printed++
+		}
+	}
 	faults := make(map[string]int)
 	end := time.Now().Add(s.length)
 	nextFault := time.Now().Add(min(time.Minute, s.length/20))
 	for time.Now().Before(end) {
-		srv.Print(fmt.Sprint("line ", printed))
-		printed++
+		print()
 		time.Sleep(time.Duration(400+r.IntN(800)) * time.Millisecond)
 		if time.Now().After(nextFault) {
 			name := s.fault(r, srv)
@@ -119,13 +125,13 @@ func (s storm) run(t *testing.T) {
 		}
 	}
 	srv.ResetPanel()
+	must(t, srv.WaitFor(ctx, func() bool { return srv.State() == "running" }))
 	settle := time.Now()
 	for _, c := range commands {
 		must(t, c.Ready(ctx))
 	}
 	for time.Since(settle) < 5*time.Second {
-		srv.Print(fmt.Sprint("line ", printed))
-		printed++
+		print()
 		time.Sleep(time.Second)
 	}
 	time.Sleep(2 * time.Second)
@@ -156,10 +162,25 @@ func (s storm) run(t *testing.T) {
 	t.Log(report)
 }
 
+// repeated returns what the game prints behind line n: a heartbeat, and players who come and go.
+func repeated(n int) (lines []string) {
+	if n%3 == 0 {
+		lines = append(lines, "heartbeat ok")
+	}
+	if n%7 == 0 {
+		lines = append(lines, []string{"Alex joined", "Sam joined", "Alex left", "Alex joined", "Alex left", "Sam left"}[n/7%6])
+	}
+	return lines
+}
+
+func isRepeated(line string) bool {
+	return line == "heartbeat ok" || strings.HasSuffix(line, " joined") || strings.HasSuffix(line, " left")
+}
+
 // fault does something bad and returns its name.
 func (s storm) fault(r *rand.Rand, srv *pterotest.Server) string {
 	brief := time.Duration(1+r.IntN(20)) * time.Second
-	switch r.IntN(11) {
+	switch r.IntN(13) {
 	case 0:
 		srv.Drop()
 		return "EOF"
@@ -188,6 +209,14 @@ func (s storm) fault(r *rand.Rand, srv *pterotest.Server) string {
 	case 8:
 		srv.Transfer()
 		return "transfer"
+	case 11:
+		_ = srv.Power("restart") // refused while another is at work
+		return "game restart"
+	case 12:
+		if srv.Power("stop") == nil {
+			time.AfterFunc(brief, func() { _ = srv.Power("start") })
+		}
+		return "game stop"
 	case 9:
 		for range 1 + r.IntN(3) {
 			srv.FailPanel(502, "Bad gateway")
@@ -206,19 +235,30 @@ func (w *witness) watch(t *testing.T, events <-chan pterosocket.Event, pause tim
 	next, reported, lagged := -1, false, 0
 	seen := make(map[int]bool)
 	last := time.Now()
+	var between []string // the repeated lines since the last numbered one
+	whole := false       // nothing was reported since then
 	for ev := range events {
 		switch ev := ev.(type) {
 		case pterosocket.Gap:
 			w.gaps++
-			reported = true
+			reported, whole = true, false
 		case pterosocket.Lagged:
 			w.dropped += ev.Dropped
 			lagged += ev.Dropped
+			whole = false
 		case pterosocket.ConsoleOutput:
+			if isRepeated(ev.Line) {
+				between = append(between, ev.Line)
+				continue
+			}
 			n, err := strconv.Atoi(strings.TrimPrefix(ev.Line, "line "))
 			if err != nil {
 				continue
 			}
+			if whole && n == next {
+				w.compare(t, n-1, between)
+			}
+			between, whole = nil, true
 			if next >= 0 {
 				w.longest = max(w.longest, time.Since(last))
 			}
@@ -254,4 +294,15 @@ func (w *witness) watch(t *testing.T, events <-chan pterosocket.Event, pause tim
 			}
 		}
 	}
+}
+
+// compare counts the repeated lines behind line n.
+func (w *witness) compare(t *testing.T, n int, got []string) {
+	want := repeated(n)
+	if slices.Equal(got, want) {
+		return
+	}
+	w.lost += max(0, len(want)-len(got))
+	w.doubled += max(0, len(got)-len(want))
+	t.Errorf("behind line %d came %q, want %q", n, got, want)
 }

@@ -83,6 +83,7 @@ const (
 	bitsNoJoin  = 4  // the log does not go back to what was seen
 	bitsLive    = 8  // a live line falls into the replay
 	bitsUnknown = 20 // a live line came on the second connection alone
+	bitsMore    = 2  // and another right behind it
 	bitsSkipped = 10 // a live line is missing where it should be
 	bitsEmpty   = 10 // none of the replay has come
 	bitsCut     = 20 // the log ends before what was seen does
@@ -248,7 +249,7 @@ func (l *layout) step(pos int) {
 			l.ofLog(n.state, it, reach)
 		}
 		if it.kind != logOnly {
-			l.ofLive(n.state, it, reach)
+			l.ofLive(n, it, reach)
 		}
 		if n.phase == unbegun && n.live < 0 && it.kind != logOnly { // the first connection may have been subscribed later
 			bits := float64(bitsUnknown)
@@ -309,17 +310,18 @@ func (l *layout) ofLog(s state, it *item, reach func(state, float64, bool)) {
 }
 
 // ofLive reads an item as the next live line. The first may be any; those before it that should have come cost something.
-func (l *layout) ofLive(s state, it *item, reach func(state, float64, bool)) {
+func (l *layout) ofLive(n *node, it *item, reach func(state, float64, bool)) {
+	s := n.state
 	if s.live >= 0 {
 		if int(s.live) < len(l.keys) && l.keys[s.live] == it.key {
 			bits := l.distance(it.at, l.live[s.live].At)
 			s.live++
-			reach(s, l.stray(s)+bits, true)
+			reach(s, stray(n)+bits, true)
 		}
 		return
 	}
 	for _, at := range l.near(it) {
-		bits := l.stray(s) + l.distance(it.at, l.live[at].At)
+		bits := stray(n) + l.distance(it.at, l.live[at].At)
 		for i := l.known; i < int(at); i++ {
 			bits += min(bitsSkipped, inBits(l.live[i].At.Sub(l.asked)))
 		}
@@ -340,10 +342,14 @@ func (l *layout) near(it *item) []int32 {
 	return all[from:to]
 }
 
-// stray is what a live line costs where it stands: none of the replay comes at once, and little of it takes long.
-func (l *layout) stray(s state) float64 {
-	if s.phase == unbegun {
+// stray is what a live line costs where it stands: none of the replay comes at once, little of it takes long, and live lines come in
+// bursts.
+func stray(n *node) float64 {
+	switch {
+	case n.phase == unbegun:
 		return 1
+	case n.isLive:
+		return bitsMore
 	}
 	return bitsLive
 }
