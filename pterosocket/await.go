@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// AwaitState waits until the server is in one of the states, and returns it; at once if it is already. It looks at status and at the
-// state in the stats, since daemons may drop either. It goes on waiting through reconnects. It returns ctx's error when that
-// ends first, and after the connection's end Err or ErrClosed.
+// AwaitState waits until the server is in one of the states, and returns it; at once if it is already. It looks at
+// status and at the state in the stats, since daemons may drop either. It goes on waiting through reconnects. It
+// returns ctx's error when that ends first, and after the connection's end Err or ErrClosed.
 func (c *Commands) AwaitState(ctx context.Context, states ...State) (State, error) {
 	if len(states) == 0 {
 		return "", errors.New("AwaitState: no state to wait for")

@@ -3,23 +3,24 @@ package pterosocket
 import "sync"
 
 const (
-	// maxLines bounds how many console lines are handed on together: about as many as a transport reads at once. A wake-up of the
-	// consumer costs as much as twenty lines.
+	// maxLines bounds how many console lines are handed on together: about as many as a transport reads at once. A wake-up
+	// of the consumer costs as much as twenty lines.
 	maxLines = 256
-	// maxText bounds, but for a longer line, how much text is kept by keeping a line, since lines that came together share memory.
+	// maxText bounds, but for a longer line, how much text is kept by keeping a line, since lines that came together share
+	// memory.
 	maxText = 4 << 10
 )
 
-// A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together, which spares
-// allocations, locks and wake-ups; nothing stays in it while the reader waits for the network.
+// A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together,
+// which spares allocations, locks and wake-ups; nothing stays in it while the reader waits for the network.
 type burst struct {
 	most          int // lines handed on together
 	frames, bytes uint64
 	lines         *lines // borrowed; nil: none
 }
 
-// linesFor returns how many lines may be handed on together to a queue of this size: a small part of it, or it would overflow before
-// its consumer had a chance.
+// linesFor returns how many lines may be handed on together to a queue of this size: a small part of it, or it would
+// overflow before its consumer had a chance.
 func linesFor(queue int) int { return max(1, min(maxLines, queue/8)) }
 
 // lines are the console lines of a burst.
@@ -78,8 +79,8 @@ func (b *burst) release() {
 	b.lines = nil
 }
 
-// beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read as well, in another
-// goroutine; from then on the reader keeps nothing back.
+// beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read as well, in
+// another goroutine; from then on the reader keeps nothing back.
 func (s *session) beforeWait() {
 	if !s.isEnding() {
 		s.flush()

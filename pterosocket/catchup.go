@@ -44,8 +44,9 @@ func (s *session) catchUp(ctx context.Context) {
 	s.console.release(reading, err)
 }
 
-// readLog reads the daemon's log on a second connection and separates it from the live lines there, which the recording has from the
-// session's own. hold is how long the first live line may wait; 0: for ever. With an error it returns what is known nevertheless.
+// readLog reads the daemon's log on a second connection and separates it from the live lines there, which the recording
+// has from the session's own. hold is how long the first live line may wait; 0: for ever. With an error it returns what
+// is known nevertheless.
 //
 // The second connection has the same URL and token. It lives in two goroutines that end before readLog returns.
 func (s *session) readLog(ctx context.Context, r *recording, seen []uint64, hold time.Duration) (replay.Reading, error) {

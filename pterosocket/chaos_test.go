@@ -18,8 +18,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-// Mixed faults, in an order that a seed decides, against several clients, one of which is slow. What counts: no line is lost
-// without a Gap or a Lagged in its place, and none comes twice but behind a Gap.
+// Mixed faults, in an order that a seed decides, against several clients, one of which is slow. What counts: no line is
+// lost without a Gap or a Lagged in its place, and none comes twice but behind a Gap.
 
 func chaosSeed(t *testing.T) uint64 {
 	t.Helper()

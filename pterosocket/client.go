@@ -10,8 +10,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
-// A client is what stands behind the channel and the Commands of one Connect: everything that outlives a single connection. Its
-// supervisor (supervisor.go) makes one connection after the other.
+// A client is what stands behind the channel and the Commands of one Connect: everything that outlives a single
+// connection. Its supervisor (supervisor.go) makes one connection after the other.
 type client struct {
 	cfg     Config // with defaults
 	tokens  tokens.Cache
@@ -49,7 +49,8 @@ type client struct {
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
 const maxJWTErrors = 16
 
-// A tap sees every event when it arrives, in order, in the reader's goroutine: it must be quick. It sees no replayed lines.
+// A tap sees every event when it arrives, in order, in the reader's goroutine: it must be quick. It sees no replayed
+// lines.
 type tap struct{ see func(Event) }
 
 // emit hands an event on: to the state, to the taps, to the consumer. It never blocks.
@@ -124,7 +125,8 @@ func (c *client) observe(ev Event) {
 	}
 }
 
-// addTap lets see see every event from now on, until remove is called. An event that is on its way may still come afterwards.
+// addTap lets see see every event from now on, until remove is called. An event that is on its way may still come
+// afterwards.
 func (c *client) addTap(see func(Event)) (remove func()) {
 	t := &tap{see}
 	c.mu.Lock()

@@ -10,28 +10,30 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Commands sends to the daemon, and tells of the connection. Connect returns it. All methods are safe for concurrent use.
+// Commands sends to the daemon, and tells of the connection. Connect returns it. All methods are safe for concurrent
+// use.
 //
-// What is sent goes out in the order in which the calls were made, paced so that a daemon neither reorders nor drops it; a call
-// waits its turn, bounded by its ctx. A nil error means that the whole frame was written on an authenticated connection; what
-// the game makes of it, daemons do not tell. If errors.Is(err, ErrNotSent) holds, it was certainly not sent.
+// What is sent goes out in the order in which the calls were made, paced so that a daemon neither reorders nor drops
+// it; a call waits its turn, bounded by its ctx. A nil error means that the whole frame was written on an authenticated
+// connection; what the game makes of it, daemons do not tell. If errors.Is(err, ErrNotSent) holds, it was certainly not
+// sent.
 type Commands struct{ c *client }
 
-// WriteCommand sends a line to the game's console, without a line break. It fails at once when a daemon would ignore the command in
-// silence (ErrPermission, ErrServerOffline, ErrInvalidCommand), when there is no connection (ErrNotConnected: a "stop" must not come
-// minutes late), and when 1,024 packets wait already (ErrQueueFull).
+// WriteCommand sends a line to the game's console, without a line break. It fails at once when a daemon would ignore
+// the command in silence (ErrPermission, ErrServerOffline, ErrInvalidCommand), when there is no connection
+// (ErrNotConnected: a "stop" must not come minutes late), and when 1,024 packets wait already (ErrQueueFull).
 func (c *Commands) WriteCommand(ctx context.Context, command string) error {
 	return c.Write(ctx, CommandPacket(command))
 }
 
-// WritePower sends a power action; a kill goes before everything that waits. It does not wait for the state that the action leads to. It
-// fails like WriteCommand.
+// WritePower sends a power action; a kill goes before everything that waits. It does not wait for the state that the
+// action leads to. It fails like WriteCommand.
 func (c *Commands) WritePower(ctx context.Context, action PowerAction) error {
 	return c.Write(ctx, PowerPacket(action))
 }
 
-// RequestLogs asks for the daemon's recent lines, up to 150 by default. They come as ConsoleOutput events with nothing to tell
-// them from new ones; History returns them instead.
+// RequestLogs asks for the daemon's recent lines, up to 150 by default. They come as ConsoleOutput events with nothing
+// to tell them from new ones; History returns them instead.
 func (c *Commands) RequestLogs(ctx context.Context) error {
 	return c.Write(ctx, Packet{Event: wire.SendLogs, Args: []string{""}})
 }
@@ -58,8 +60,8 @@ func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
 	return r.outcome
 }
 
-// enqueue checks a packet and puts it into the current connection's queue. The request is withdrawn when ctx ends. before, if not
-// nil, is called just before the packet is written, and may prevent that with an error.
+// enqueue checks a packet and puts it into the current connection's queue. The request is withdrawn when ctx ends.
+// before, if not nil, is called just before the packet is written, and may prevent that with an error.
 func (c *client) enqueue(ctx context.Context, packet Packet, before func() error) (*request, error) {
 	frame, err := packet.encode()
 	if err != nil {
@@ -121,7 +123,8 @@ func (c *client) takeTurn(ctx context.Context) error {
 
 func (c *client) endTurn() { <-c.running }
 
-// Ready waits until the connection stands and is authenticated. It returns ctx's error, or, after the end, Err or ErrClosed.
+// Ready waits until the connection stands and is authenticated. It returns ctx's error, or, after the end, Err or
+// ErrClosed.
 func (c *Commands) Ready(ctx context.Context) error {
 	for {
 		s, changed := c.c.current()
@@ -152,11 +155,12 @@ func (c *Commands) Connected() bool {
 	return s != nil && s.isAuthenticated() && c.c.soft.Err() == nil
 }
 
-// State returns the server's power state as the connection that stands was told last, by a status or with stats. It is "" before that,
-// and while there is no connection.
+// State returns the server's power state as the connection that stands was told last, by a status or with stats. It is
+// "" before that, and while there is no connection.
 func (c *Commands) State() State { return c.c.knownState() }
 
-// Stats returns the last stats of the connection that stands; ok is false when none have come, and while there is no connection.
+// Stats returns the last stats of the connection that stands; ok is false when none have come, and while there is no
+// connection.
 func (c *Commands) Stats() (stats Stats, ok bool) {
 	c.c.mu.Lock()
 	defer c.c.mu.Unlock()
@@ -189,17 +193,17 @@ const (
 	handlerStuck = time.Second
 )
 
-// Close ends the connection: the network at once, with a close frame. What was received goes on being delivered for as long as the
-// consumer takes it, and is given up when it takes nothing for 100 ms. Close returns when every goroutine has ended and the channel is
-// closed; the consumer may call it itself. It is idempotent and always returns nil.
+// Close ends the connection: the network at once, with a close frame. What was received goes on being delivered for as
+// long as the consumer takes it, and is given up when it takes nothing for 100 ms. Close returns when every goroutine
+// has ended and the channel is closed; the consumer may call it itself. It is idempotent and always returns nil.
 func (c *Commands) Close() error {
 	c.c.setPatience(delivery.Patience{Idle: closeIdle})
 	c.c.endNetwork(nil)
 	return nil
 }
 
-// Shutdown ends the connection as Close does, but goes on delivering what was received until ctx ends, however slow the consumer is. It
-// returns ErrEventsDropped when some of it had to be given up.
+// Shutdown ends the connection as Close does, but goes on delivering what was received until ctx ends, however slow the
+// consumer is. It returns ErrEventsDropped when some of it had to be given up.
 func (c *Commands) Shutdown(ctx context.Context) error {
 	c.c.setPatience(delivery.Patience{Until: ctx.Done()})
 	c.c.endNetwork(ctx.Done())
@@ -238,8 +242,9 @@ func (c *client) endNetwork(hurry <-chan struct{}) {
 // Done is closed when the connection has ended for good: after the channel, when every goroutine has ended.
 func (c *Commands) Done() <-chan struct{} { return c.c.done }
 
-// Err returns why the connection has ended: nil after Close or Shutdown (ErrEventsDropped if what was received could not all be
-// delivered), the cause of the context given to Connect, or the final error. Before Done is closed it returns nil.
+// Err returns why the connection has ended: nil after Close or Shutdown (ErrEventsDropped if what was received could
+// not all be delivered), the cause of the context given to Connect, or the final error. Before Done is closed it
+// returns nil.
 func (c *Commands) Err() error {
 	select {
 	case <-c.c.done:

@@ -18,8 +18,9 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-// Thousands of commands from many goroutines, on a daemon that handles each message in a goroutine of its own and delays it at
-// random: all executed, in call order, none dropped, the global limit never touched, renewals and log requests included.
+// Thousands of commands from many goroutines, on a daemon that handles each message in a goroutine of its own and
+// delays it at random: all executed, in call order, none dropped, the global limit never touched, renewals and log
+// requests included.
 func TestCommandsArriveInOrder(t *testing.T) {
 	var order []string
 	var mu sync.Mutex

@@ -26,33 +26,36 @@ type Config struct {
 
 	// Credentials is where token and URL come from. Nil: the panel at Origin, asked with APIKey.
 	Credentials CredentialSource
-	// HTTPClient is used for the panel and for the websocket handshake, there by Dialers that are ConfigurableDialers, as the default
-	// one is. Nil: one made for the purpose. The library never closes its idle connections.
+	// HTTPClient is used for the panel and for the websocket handshake, there by Dialers that are ConfigurableDialers, as
+	// the default one is. Nil: one made for the purpose. The library never closes its idle connections.
 	HTTPClient *http.Client
 	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gobwas has one that is faster and smaller.
 	Dialer Dialer
-	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent. A handler may
-	// call Commands.Close, which then returns after a second.
+	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent. A
+	// handler may call Commands.Close, which then returns after a second.
 	Logger *slog.Logger
-	// OriginHeader is sent to the daemon as Origin, which must equal the panel's URL in the daemon's own configuration. "": Origin.
+	// OriginHeader is sent to the daemon as Origin, which must equal the panel's URL in the daemon's own configuration.
+	// "": Origin.
 	OriginHeader string
-	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with ErrInsecureSocket.
+	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with
+	// ErrInsecureSocket.
 	AllowInsecure bool
-	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time. A Dialer that
-	// is no ConfigurableDialer has to be told itself: then Connect fails with ErrInvalidConfig.
+	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time.
+	// A Dialer that is no ConfigurableDialer has to be told itself: then Connect fails with ErrInvalidConfig.
 	Compression bool
 	// History asks for the daemon's recent lines on the first connection; they come with ConsoleOutput.Replayed set.
 	History bool
-	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192. Their text is bounded too, by 16 MiB.
+	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192. Their text is bounded
+	// too, by 16 MiB.
 	QueueSize int
-	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1 MiB;
-	// at most 1 GiB.
+	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1
+	// MiB; at most 1 GiB.
 	ReadLimit int64
-	// PingInterval is the time between two pings that keep the connection alive. 0: 30 s; negative: none. Pings are sent behind
-	// commands all the same.
+	// PingInterval is the time between two pings that keep the connection alive. 0: 30 s; negative: none. Pings are sent
+	// behind commands all the same.
 	PingInterval time.Duration
-	// ConnectTimeout is how long Connect retries what may pass. 0: 30 s. Negative: until ctx ends, and a server that is suspended or
-	// installing, and a panel that wants to be left alone for long, are waited for too.
+	// ConnectTimeout is how long Connect retries what may pass. 0: 30 s. Negative: until ctx ends, and a server that is
+	// suspended or installing, and a panel that wants to be left alone for long, are waited for too.
 	ConnectTimeout time.Duration
 	// Backoff spaces the attempts to connect.
 	Backoff Backoff
@@ -60,23 +63,24 @@ type Config struct {
 	Limits Limits
 	// NoResume: do not ask for the daemon's history after a reconnect. Every reconnect then reports a Gap.
 	NoResume bool
-	// After holds the last console lines that an earlier connection delivered, oldest first; the last 512 are used. What was printed
-	// since comes first, with Replayed set, and a Gap stands where it cannot be shown that nothing is missing. So a service that
-	// stores its last lines can be restarted without losing or doubling one. Empty but not nil: every line of the log is new. Nil:
-	// off. After wins over History.
+	// After holds the last console lines that an earlier connection delivered, oldest first; the last 512 are used. What
+	// was printed since comes first, with Replayed set, and a Gap stands where it cannot be shown that nothing is missing.
+	// So a service that stores its last lines can be restarted without losing or doubling one. Empty but not nil: every
+	// line of the log is new. Nil: off. After wins over History.
 	After []string
-	// DrainTimeout is how long a consumer may take nothing, after the end of ctx or a final error, before what had been received is given
-	// up. 0: 1 s; negative: it is given up at once.
+	// DrainTimeout is how long a consumer may take nothing, after the end of ctx or a final error, before what had been
+	// received is given up. 0: 1 s; negative: it is given up at once.
 	DrainTimeout time.Duration
 }
 
-// Backoff is an exponential backoff with full jitter: each delay is random between zero and a window that doubles from Min to
-// Max. 0: 500 ms and 30 s. After a loss the window begins at eight times Min, so that the many clients of one daemon do not
-// come back within the same second.
+// Backoff is an exponential backoff with full jitter: each delay is random between zero and a window that doubles from
+// Min to Max. 0: 500 ms and 30 s. After a loss the window begins at eight times Min, so that the many clients of one
+// daemon do not come back within the same second.
 type Backoff struct{ Min, Max time.Duration }
 
-// Limits are the rates at which a daemon takes messages. A daemon of Pterodactyl before 1.12 has none: its panel answers with "data" and
-// puts no scope into the tokens. Unlimited is for others that are known to have none; then only the order of commands is kept.
+// Limits are the rates at which a daemon takes messages. A daemon of Pterodactyl before 1.12 has none: its panel
+// answers with "data" and puts no scope into the tokens. Unlimited is for others that are known to have none; then only
+// the order of commands is kept.
 type Limits struct{ Unlimited bool }
 
 // withDefaults checks c and fills in what is missing.
@@ -135,7 +139,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// defaultHTTPClient returns the client of all who bring none. It keeps no idle connection, so that nothing of it outlives a request.
+// defaultHTTPClient returns the client of all who bring none. It keeps no idle connection, so that nothing of it
+// outlives a request.
 var defaultHTTPClient = sync.OnceValue(func() *http.Client {
 	transport := http.DefaultTransport
 	if t, ok := transport.(*http.Transport); ok {

@@ -9,10 +9,12 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/replay"
 )
 
-// A console stands between the reader and the consumer. It hands console lines on, remembers the last of them, and holds them back while
-// missed ones are looked for (catchup.go). It outlives the connections, since it knows what was seen.
+// A console stands between the reader and the consumer. It hands console lines on, remembers the last of them, and
+// holds them back while missed ones are looked for (catchup.go). It outlives the connections, since it knows what was
+// seen.
 //
-// Lines are handed on with mu held, so that those of the reader and those that are released keep their order; handing on never blocks.
+// Lines are handed on with mu held, so that those of the reader and those that are released keep their order; handing
+// on never blocks.
 type console struct {
 	to    lineOwner
 	count *counters
@@ -36,7 +38,8 @@ type lineOwner interface {
 	offline() bool
 }
 
-// newConsole returns a console for a consumer whose queue has this size. after are the last lines that the consumer has had.
+// newConsole returns a console for a consumer whose queue has this size. after are the last lines that the consumer has
+// had.
 func newConsole(to lineOwner, count *counters, queue int, after []string) *console {
 	c := &console{to: to, count: count, limit: max(1, queue/2)}
 	c.start(after)
@@ -167,8 +170,8 @@ func (c *console) reportGap() {
 	c.to.deliver(Gap{})
 }
 
-// end is called when a connection has been lost. What is held back is handed on; what was missed before it is not known. If nothing is
-// held back, the next connection can still find out.
+// end is called when a connection has been lost. What is held back is handed on; what was missed before it is not
+// known. If nothing is held back, the next connection can still find out.
 func (c *console) end() {
 	held, _ := c.holding()
 	switch {

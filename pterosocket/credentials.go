@@ -15,15 +15,15 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
-// A CredentialSource hands out tokens. Credentials is never called concurrently, and at most five times a minute. When it returns an
-// error for which errors.Is(err, ErrUnauthorized), ErrForbidden or ErrServerNotFound holds, that is final (while a connection stands,
-// when it is said again 30 s later); ErrConflict is waited out; anything else is retried.
+// A CredentialSource hands out tokens. Credentials is never called concurrently, and at most five times a minute. When
+// it returns an error for which errors.Is(err, ErrUnauthorized), ErrForbidden or ErrServerNotFound holds, that is final
+// (while a connection stands, when it is said again 30 s later); ErrConflict is waited out; anything else is retried.
 type CredentialSource interface {
 	Credentials(ctx context.Context) (Credentials, error)
 }
 
-// Credentials open a daemon's websocket: Token goes into the first frame, Socket is the URL to dial. However they are printed,
-// they do not show the token.
+// Credentials open a daemon's websocket: Token goes into the first frame, Socket is the URL to dial. However they are
+// printed, they do not show the token.
 type Credentials struct{ Token, Socket string }
 
 // Format prints the credentials without the token, whatever the verb.

@@ -7,8 +7,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// toCalagopus returns the event of a frame that only Calagopus sends, and Unknown for any other. An id, where there is one, is
-// args[0], and what follows it is args[1], as in its "backup completed".
+// toCalagopus returns the event of a frame that only Calagopus sends, and Unknown for any other. An id, where there is
+// one, is args[0], and what follows it is args[1], as in its "backup completed".
 func toCalagopus(f *wire.Frame) Event {
 	args := slices.Clone(f.Args)
 	id, rest := f.Arg(0), f.Arg(1)

@@ -32,7 +32,8 @@ func drained(t *testing.T, events <-chan pterosocket.Event, pause func(n int) ti
 	return lines, last
 }
 
-// However the end comes, what had been received is delivered for as long as the consumer takes it, and counted when it does not.
+// However the end comes, what had been received is delivered for as long as the consumer takes it, and counted when it
+// does not.
 func TestWhatWasReceivedIsDelivered(t *testing.T) {
 	const n = 3000
 	slow := func(i int) time.Duration { return time.Duration(1-min(1, i%100)) * 150 * time.Millisecond }
@@ -94,7 +95,8 @@ func shutdown(within time.Duration) func(context.CancelFunc, *pterosocket.Comman
 	}
 }
 
-// While there is no connection, nothing is known of the server, and AwaitState waits for the next one, or tells why there will be none.
+// While there is no connection, nothing is known of the server, and AwaitState waits for the next one, or tells why
+// there will be none.
 func TestNothingIsKnownWithoutAConnection(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))

@@ -204,7 +204,8 @@ func TestThousandClientsDoNotReturnTogether(t *testing.T) {
 	})
 }
 
-// The network goes silent without closing: given up at most PingInterval + min(PingInterval, 10 s) after its last sign of life.
+// The network goes silent without closing: given up at most PingInterval + min(PingInterval, 10 s) after its last sign
+// of life.
 func TestLivenessBound(t *testing.T) {
 	for _, interval := range []time.Duration{0, time.Second, 5 * time.Second, time.Minute} {
 		t.Run(interval.String(), func(t *testing.T) {
@@ -230,7 +231,8 @@ func TestLivenessBound(t *testing.T) {
 	}
 }
 
-// A server that moves while a client comes back: the token of a moment ago leads to a node that does not know it any more.
+// A server that moves while a client comes back: the token of a moment ago leads to a node that does not know it any
+// more.
 func TestMovesWhileComingBack(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))

@@ -12,14 +12,16 @@ import (
 var (
 	// ErrNotSent: nothing was sent; it is safe to try again.
 	ErrNotSent = errors.New("not sent")
-	// ErrUncertain: the connection died, or the call's context ended, in the middle of writing, so the daemon may or may not get it.
+	// ErrUncertain: the connection died, or the call's context ended, in the middle of writing, so the daemon may or may
+	// not get it.
 	ErrUncertain = errors.New("interrupted while sending; the daemon may or may not have got it")
 
 	// ErrNotConnected: there is no authenticated connection at the moment. Wait with Commands.Ready.
 	ErrNotConnected = fmt.Errorf("%w: not connected; wait with Ready", ErrNotSent)
 	// ErrPermission: the token does not allow it, and the daemon would have ignored it in silence. See PermissionError.
 	ErrPermission = fmt.Errorf("%w: permission missing", ErrNotSent)
-	// ErrServerOffline: the server is known to be offline, and the daemon would have ignored it in silence. Start it first.
+	// ErrServerOffline: the server is known to be offline, and the daemon would have ignored it in silence. Start it
+	// first.
 	ErrServerOffline = fmt.Errorf("%w: the server is offline; start it first", ErrNotSent)
 	// ErrInvalidCommand: a line break, NUL, invalid UTF-8, or longer than a daemon takes.
 	ErrInvalidCommand = fmt.Errorf("%w: invalid command", ErrNotSent)
@@ -31,7 +33,8 @@ var (
 
 // Errors of waiting for what comes of a command that was sent.
 var (
-	// ErrInterrupted: the connection was lost, or lines are missing, before Run or Power had its answer. The command was sent.
+	// ErrInterrupted: the connection was lost, or lines are missing, before Run or Power had its answer. The command was
+	// sent.
 	ErrInterrupted = errors.New("interrupted: the connection was lost, or lines are missing, before the answer was complete")
 	// ErrPowerRefused: the daemon refused a power action, or the server went offline instead of starting.
 	ErrPowerRefused = errors.New("the power action has failed")
@@ -75,9 +78,9 @@ func (e *PermissionError) Error() string {
 // Unwrap returns ErrPermission.
 func (e *PermissionError) Unwrap() error { return ErrPermission }
 
-// PanelError is an answer of the panel that held no credentials. errors.Is finds ErrUnauthorized (401), ErrForbidden (403),
-// ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429) in it; all but the last only if the answer is in the panel's own
-// JSON and not, say, a proxy's page.
+// PanelError is an answer of the panel that held no credentials. errors.Is finds ErrUnauthorized (401), ErrForbidden
+// (403), ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429) in it; all but the last only if the answer
+// is in the panel's own JSON and not, say, a proxy's page.
 type PanelError struct {
 	StatusCode int
 	Code       string        // the panel's name for the error, if it gave one
@@ -135,8 +138,9 @@ func (e *PanelError) Is(target error) bool {
 	return false
 }
 
-// HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403), ErrServerNotFound
-// (404) or ErrTooManyConnections (400 with that text, 429). A Dialer of your own returns it too, with StatusCode and Body.
+// HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403),
+// ErrServerNotFound (404) or ErrTooManyConnections (400 with that text, 429). A Dialer of your own returns it too, with
+// StatusCode and Body.
 type HandshakeError struct {
 	StatusCode int
 	Body       string // the first bytes of the answer
@@ -171,8 +175,8 @@ func (e *HandshakeError) Is(target error) bool {
 	return false
 }
 
-// CloseError is a close frame from the daemon. With errors.Is it is ErrConflict (4409, suspended) or ErrServerNotFound (1001
-// "server deleted").
+// CloseError is a close frame from the daemon. With errors.Is it is ErrConflict (4409, suspended) or ErrServerNotFound
+// (1001 "server deleted").
 type CloseError struct {
 	Code   int
 	Reason string

@@ -1,7 +1,7 @@
 package pterosocket
 
-// Event is what the channel returned by Connect carries. It is sealed: the types of this package are all there are, as values,
-// for
+// Event is what the channel returned by Connect carries. It is sealed: the types of this package are all there are, as
+// values, for
 //
 //	switch ev := ev.(type) {
 //	case pterosocket.ConsoleOutput:
@@ -26,7 +26,8 @@ const (
 	StateStopping State = "stopping"
 )
 
-// Permission is a permission of the panel, such as "control.console". "*" is all of them but those that begin with "admin.".
+// Permission is a permission of the panel, such as "control.console". "*" is all of them but those that begin with
+// "admin.".
 type Permission string
 
 // The permissions that this package asks about.

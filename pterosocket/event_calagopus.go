@@ -1,10 +1,12 @@
 package pterosocket
 
-// The events of this file come from Calagopus only. Their names are known from its daemon's source, their arguments have not been
-// measured. So each holds Args, what the daemon sent, and beside it what could be read from that: an id where one comes first,
-// and progress, a status or a message where one follows. What could not be read is zero, and never an Error.
+// The events of this file come from Calagopus only. Their names are known from its daemon's source, their arguments
+// have not been measured. So each holds Args, what the daemon sent, and beside it what could be read from that: an id
+// where one comes first, and progress, a status or a message where one follows. What could not be read is zero, and
+// never an Error.
 
-// Progress is how far something has come: Done of Total, in the daemon's unit. Both are 0 where the daemon did not tell.
+// Progress is how far something has come: Done of Total, in the daemon's unit. Both are 0 where the daemon did not
+// tell.
 type Progress struct {
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`

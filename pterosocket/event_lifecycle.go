@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// Start: the first auth of a connection has been sent to the daemon at Socket. Reconnects is 0 the first time, and then how
-// often the connection had to be made anew.
+// Start: the first auth of a connection has been sent to the daemon at Socket. Reconnects is 0 the first time, and then
+// how often the connection had to be made anew.
 type Start struct {
 	Socket     string `json:"socket"`
 	Reconnects int    `json:"reconnects"`
 }
 
-// Close: a connection that stood is gone. Code and Reason are the close frame's, 1006 and "" if there was none; Err says why.
-// Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed behind it: Err is then nil if
-// Commands.Close or Shutdown was called, and Dropped is how many events had been received and were given up, since nothing took them.
+// Close: a connection that stood is gone. Code and Reason are the close frame's, 1006 and "" if there was none; Err
+// says why. Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed
+// behind it: Err is then nil if Commands.Close or Shutdown was called, and Dropped is how many events had been received
+// and were given up, since nothing took them.
 type Close struct {
 	Code    int
 	Reason  string
@@ -27,7 +28,8 @@ type Close struct {
 // Error: something failed and the library goes on, or a frame was skipped that could not be read.
 type Error struct{ Err error }
 
-// AuthSuccess: the daemon has accepted a token: once a connection, and again with each renewal. Permissions are the token's.
+// AuthSuccess: the daemon has accepted a token: once a connection, and again with each renewal. Permissions are the
+// token's.
 type AuthSuccess struct {
 	Permissions []Permission `json:"permissions"`
 }
@@ -38,14 +40,14 @@ type TokenExpiring struct{}
 // TokenExpired: the daemon says that the token has ended. The library renews it by itself.
 type TokenExpired struct{}
 
-// JWTError: the daemon refused a token, or answered a frame or a line with that refusal. A flood of equal ones is one event
-// until the next AuthSuccess.
+// JWTError: the daemon refused a token, or answered a frame or a line with that refusal. A flood of equal ones is one
+// event until the next AuthSuccess.
 type JWTError struct {
 	Message string `json:"message"`
 }
 
-// Throttled: the daemon has dropped messages of this connection because there were too many. Event is "global" or the event's
-// name.
+// Throttled: the daemon has dropped messages of this connection because there were too many. Event is "global" or the
+// event's name.
 type Throttled struct {
 	Event string `json:"throttled"`
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Status: the server's power state has changed, or is told after connecting. A status may come after console lines that were
-// printed later; a restart goes through stopping, offline, starting and running.
+// Status: the server's power state has changed, or is told after connecting. A status may come after console lines that
+// were printed later; a restart goes through stopping, offline, starting and running.
 type Status struct {
 	State State `json:"state"`
 }
 
-// Stats are a server's resources: once a second while it runs, once after connecting if it is offline, or when asked for.
-// Only the newest undelivered Stats is kept for a slow consumer: one that has stopped sees at most one older Stats first, and one more for each
-// other event of the server's life that came in between.
+// Stats are a server's resources: once a second while it runs, once after connecting if it is offline, or when asked
+// for. Only the newest undelivered Stats is kept for a slow consumer: one that has stopped sees at most one older Stats
+// first, and one more for each other event of the server's life that came in between.
 type Stats struct {
 	MemoryBytes      uint64                            // in use
 	MemoryLimitBytes uint64                            // 0: unlimited
@@ -31,15 +31,16 @@ type Stats struct {
 // DiskIO counts a server's disk traffic since its start.
 type DiskIO struct{ ReadBytes, WriteBytes uint64 }
 
-// ConsoleOutput is one line of the console, with whatever colours it was printed in. Replayed: it comes from the daemon's
-// history, after a reconnect or with Config.History, and was printed earlier. Lines that arrived together share memory, 4 KiB
-// at most: strings.Clone one that is kept for long.
+// ConsoleOutput is one line of the console, with whatever colours it was printed in. Replayed: it comes from the
+// daemon's history, after a reconnect or with Config.History, and was printed earlier. Lines that arrived together
+// share memory, 4 KiB at most: strings.Clone one that is kept for long.
 type ConsoleOutput struct {
 	Line     string `json:"line"`
 	Replayed bool   `json:"replayed,omitempty"`
 }
 
-// Plain returns the line without ANSI escape sequences and without control characters but tab: fit for a log file or a chat.
+// Plain returns the line without ANSI escape sequences and without control characters but tab: fit for a log file or a
+// chat.
 func (e ConsoleOutput) Plain() string { return ansi.Plain(e.Line) }
 
 // Plain does the same with any line.
@@ -79,15 +80,16 @@ type BackupCompleted struct {
 	Size         int64  `json:"size"` // bytes
 }
 
-// BackupRestoreCompleted: the restoration of a backup has ended. Only Calagopus says how; Known is false where the daemon did not.
+// BackupRestoreCompleted: the restoration of a backup has ended. Only Calagopus says how; Known is false where the
+// daemon did not.
 type BackupRestoreCompleted struct {
 	Successful bool `json:"successful"`
 	Known      bool `json:"known"`
 }
 
-// TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling, cancelled,
-// failed, completed, failure, success. When it is over, however it ended, the library asks the panel where the server is now and connects
-// there; that is a Close and a Start.
+// TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling,
+// cancelled, failed, completed, failure, success. When it is over, however it ended, the library asks the panel where
+// the server is now and connects there; that is a Close and a Start.
 type TransferStatus struct {
 	Status string `json:"status"`
 }

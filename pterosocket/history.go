@@ -6,11 +6,12 @@ import (
 	"fmt"
 )
 
-// History returns the daemon's recent lines, up to 150 by default and only those since the game's last start. They are read on a short
-// connection of their own and never go to the events channel, which is neither held up nor touched.
+// History returns the daemon's recent lines, up to 150 by default and only those since the game's last start. They are
+// read on a short connection of their own and never go to the events channel, which is neither held up nor touched.
 //
-// The log ends where no line has come for 100 ms; the first is waited for two seconds, all of them five. If none comes, History returns
-// none and no error. A line of 64 KiB ends the log early. When the server is known to be offline, errors.Is(err, ErrServerOffline) holds.
+// The log ends where no line has come for 100 ms; the first is waited for two seconds, all of them five. If none comes,
+// History returns none and no error. A line of 64 KiB ends the log early. When the server is known to be offline,
+// errors.Is(err, ErrServerOffline) holds.
 func (c *Commands) History(ctx context.Context) ([]string, error) {
 	if err := c.c.takeTurn(ctx); err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/delivery"
 )
 
-// A Hub hands the events of one channel on to any number of listeners, each for one type of event. It is the counterpart of the npm
-// package's on and once.
+// A Hub hands the events of one channel on to any number of listeners, each for one type of event. It is the
+// counterpart of the npm package's on and once.
 type Hub struct {
 	mu     sync.Mutex
 	subs   map[listener]bool
@@ -23,8 +23,8 @@ type listener interface {
 	end(idle time.Duration)
 }
 
-// NewHub takes the channel over: nobody else must receive from it. The Hub ends, and with it all subscriptions, when the channel is
-// closed. It always receives without waiting for anybody.
+// NewHub takes the channel over: nobody else must receive from it. The Hub ends, and with it all subscriptions, when
+// the channel is closed. It always receives without waiting for anybody.
 func NewHub(events <-chan Event) *Hub {
 	h := &Hub{subs: make(map[listener]bool)}
 	go h.run(events) // ends with the channel, which Connect's contract closes
@@ -56,9 +56,10 @@ func (h *Hub) run(events <-chan Event) {
 // subscriptionQueue is how many events wait for one listener.
 const subscriptionQueue = 8192
 
-// A Subscription gets the events of type T, with the promises of the channel that Connect returns: a slow listener stalls nobody, up to
-// 8,192 events and 16 MiB wait for it, then the oldest console lines go first, and of Stats only the newest undelivered one is kept.
-// Dropped counts what was given up; a subscription to all events gets a Lagged in its place.
+// A Subscription gets the events of type T, with the promises of the channel that Connect returns: a slow listener
+// stalls nobody, up to 8,192 events and 16 MiB wait for it, then the oldest console lines go first, and of Stats only
+// the newest undelivered one is kept. Dropped counts what was given up; a subscription to all events gets a Lagged in
+// its place.
 type Subscription[T Event] struct {
 	C <-chan T // closed by Stop, and when the Hub has ended and what waits has been taken, or nothing has been taken for a second
 
@@ -69,8 +70,8 @@ type Subscription[T Event] struct {
 	finish  sync.Once
 }
 
-// On subscribes to the events of type T from now on; On[Event] to all. Stop it when it is not needed any more. After the Hub has ended,
-// its channel is closed from the beginning.
+// On subscribes to the events of type T from now on; On[Event] to all. Stop it when it is not needed any more. After
+// the Hub has ended, its channel is closed from the beginning.
 func On[T Event](h *Hub) *Subscription[T] {
 	out := delivery.New(delivery.Policy[T]{
 		Events: subscriptionQueue,
@@ -92,7 +93,8 @@ func On[T Event](h *Hub) *Subscription[T] {
 	return s
 }
 
-// Stop ends the subscription, gives up what waits, and closes its channel. It is idempotent, and may be called from anywhere.
+// Stop ends the subscription, gives up what waits, and closes its channel. It is idempotent, and may be called from
+// anywhere.
 func (s *Subscription[T]) Stop() {
 	s.hub.mu.Lock()
 	delete(s.hub.subs, s)
@@ -118,7 +120,8 @@ func (s *Subscription[T]) end(idle time.Duration) {
 	})
 }
 
-// Once waits for the next event of type T. It returns ctx's error if that ends first, and ErrClosed when none can come any more.
+// Once waits for the next event of type T. It returns ctx's error if that ends first, and ErrClosed when none can come
+// any more.
 func Once[T Event](ctx context.Context, h *Hub) (T, error) {
 	s := On[T](h)
 	defer s.Stop()
@@ -134,7 +137,8 @@ func Once[T Event](ctx context.Context, h *Hub) (T, error) {
 	}
 }
 
-// Only returns the events of type T, for a single loop without a Hub; the others it drops. It ends when the channel is closed.
+// Only returns the events of type T, for a single loop without a Hub; the others it drops. It ends when the channel is
+// closed.
 func Only[T Event](events <-chan Event) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for ev := range events {

@@ -12,7 +12,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-// Idle connections, through two hours of pings and renewals: neither memory nor goroutines grow. make idle does it with 20,000.
+// Idle connections, through two hours of pings and renewals: neither memory nor goroutines grow. make idle does it with
+// 20,000.
 func TestIdleConnectionsDoNotGrow(t *testing.T) {
 	n := 100
 	if text := os.Getenv("PTERO_IDLE"); text != "" {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A busyHandler knows for how long the user's log handler has been at work. One that calls Close must not wait for ever for the
-// goroutine that waits for it.
+// A busyHandler knows for how long the user's log handler has been at work. One that calls Close must not wait for ever
+// for the goroutine that waits for it.
 type busyHandler struct {
 	slog.Handler
 	state *busyState

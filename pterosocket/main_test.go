@@ -22,7 +22,8 @@ func config(srv *pterotest.Server) pterosocket.Config {
 	return pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey(), Server: srv.ServerID(), HTTPClient: srv.Client()}
 }
 
-// virtual runs test in a bubble with virtual time, with a fake over a network in memory. What sleeps in it waits for no clock.
+// virtual runs test in a bubble with virtual time, with a fake over a network in memory. What sleeps in it waits for no
+// clock.
 func virtual(t *testing.T, cfg pterotest.Config, test func(t *testing.T, srv *pterotest.Server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

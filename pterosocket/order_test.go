@@ -13,8 +13,9 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-// A daemon without limits, which starts a goroutine for each message and schedules them as it likes, behind a network that forwards what
-// it has got only now and then, or while the console floods the way back: commands run in the order of the calls.
+// A daemon without limits, which starts a goroutine for each message and schedules them as it likes, behind a network
+// that forwards what it has got only now and then, or while the console floods the way back: commands run in the order
+// of the calls.
 func TestOrderOnAnyNetwork(t *testing.T) {
 	for name, test := range map[string]struct {
 		bunch time.Duration

@@ -16,8 +16,8 @@ const (
 	stop                          // final
 )
 
-// judge is the one table that decides what follows from a failure, whether of the panel, of a handshake, of a token or of a
-// connection that stood. Source: the measured behaviour of the daemons; the official page for 4400.
+// judge is the one table that decides what follows from a failure, whether of the panel, of a handshake, of a token or
+// of a connection that stood. Source: the measured behaviour of the daemons; the official page for 4400.
 func judge(err error) verdict {
 	var (
 		closed *CloseError
@@ -47,7 +47,7 @@ func judge(err error) verdict {
 			return renewFirst
 		}
 	}
-	// EOF without a close frame (a daemon that restarts, or drops all users of a server because of one), reset, timeout, 5xx, a full
-	// server (ErrTooManyConnections), a panel's 429, what a proxy says, and whatever else may pass.
+	// EOF without a close frame (a daemon that restarts, or drops all users of a server because of one), reset, timeout,
+	// 5xx, a full server (ErrTooManyConnections), a panel's 429, what a proxy says, and whatever else may pass.
 	return retry
 }

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Power sends a power action and waits for the state that it leads to: running after start and restart, offline after stop and kill.
-// When the server is there already it returns nil at once without sending, but for restart, which is always sent. When the daemon
-// refuses, or the server goes offline instead of starting, errors.Is(err, ErrPowerRefused) holds; when the connection ends for good,
-// ErrInterrupted. A game that does not come up may leave the server starting for ever, so give ctx a deadline. It fails like WritePower.
+// Power sends a power action and waits for the state that it leads to: running after start and restart, offline after
+// stop and kill. When the server is there already it returns nil at once without sending, but for restart, which is
+// always sent. When the daemon refuses, or the server goes offline instead of starting, errors.Is(err, ErrPowerRefused)
+// holds; when the connection ends for good, ErrInterrupted. A game that does not come up may leave the server starting
+// for ever, so give ctx a deadline. It fails like WritePower.
 func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	w := &powerWait{action: action, target: StateRunning, done: make(chan error, 1)}
 	if action == PowerStop || action == PowerKill {

@@ -21,8 +21,8 @@ type readerState struct {
 	overtaken bool
 }
 
-// read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops what a
-// reader is 10 ms late for, in silence.
+// read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops
+// what a reader is 10 ms late for, in silence.
 func (s *session) read() error {
 	r := &s.reader
 	var decoder wire.Decoder
@@ -82,7 +82,8 @@ func (s *session) handle(ev Event) error {
 		s.owner.emit(ev)
 		return s.onJWTError(ev.Message)
 	case DaemonError:
-		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is good.
+		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is
+		// good.
 		text := withoutEventID(ev.Message)
 		if text != ev.Message && s.isWaitingForAnswer() && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
@@ -154,8 +155,8 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	s.tell(nil)
 }
 
-// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame once the token in
-// use has ended.
+// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame
+// once the token in use has ended.
 func (s *session) onJWTError(message string) error {
 	r := &s.reader
 	if s.isWaitingForAnswer() && (!r.isUp || incurable(message) || isAnswer(message)) {
@@ -187,8 +188,9 @@ func (r *readerState) hasNotHelped() bool {
 	return !r.doubted.IsZero() && !r.renewed.Before(r.doubted) && ago > freshFor && ago < time.Minute
 }
 
-// recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token before, and its
-// refusal overtaken by the auth success. If not, another follows soon. What the frame was, perhaps a line, is recovered.
+// recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token
+// before, and its refusal overtaken by the auth success. If not, another follows soon. What the frame was, perhaps a
+// line, is recovered.
 func (s *session) recoverOvertaken() {
 	s.reader.overtaken = true
 	if s.cfg.NoResume {

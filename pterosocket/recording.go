@@ -10,7 +10,8 @@ import (
 // maxRecorded bounds the text of a recording, in bytes, for each of its two connections.
 const maxRecorded = 8 << 20
 
-// A recording is what a log is read from: the live lines of the session's connection, and everything that comes on a second one.
+// A recording is what a log is read from: the live lines of the session's connection, and everything that comes on a
+// second one.
 type recording struct {
 	news  chan struct{} // something has come, or changed; room for one
 	limit int           // how many live lines there may be

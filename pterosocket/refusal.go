@@ -4,8 +4,8 @@ import "strings"
 
 // A daemon says why it refuses a token in words only. Source: the daemons, measured and read.
 
-// withoutEventID cuts the "Error Event [uuid]: " that stands before an answer to auth. Without it, the message is about the
-// token in use.
+// withoutEventID cuts the "Error Event [uuid]: " that stands before an answer to auth. Without it, the message is about
+// the token in use.
 func withoutEventID(message string) string {
 	if rest, ok := strings.CutPrefix(message, "Error Event ["); ok {
 		if _, text, ok := strings.Cut(rest, "]: "); ok {
@@ -40,16 +40,16 @@ func incurable(message string) bool {
 	return strings.Contains(message, "mismatch") || strings.Contains(message, "permission")
 }
 
-// denied reports that the token was issued before, or within the same whole second as, the daemon's start or a revocation: the
-// next one must not be asked for within that second.
+// denied reports that the token was issued before, or within the same whole second as, the daemon's start or a
+// revocation: the next one must not be asked for within that second.
 func denied(message string) bool { return strings.Contains(message, "created too far in past") }
 
-// masked is what a user without admin.websocket.errors reads instead of a reason. As the answer to auth it means a token that
-// the daemon cannot read at all: a bad signature, or garbage.
+// masked is what a user without admin.websocket.errors reads instead of a reason. As the answer to auth it means a
+// token that the daemon cannot read at all: a bad signature, or garbage.
 const masked = "an unexpected error was encountered while handling this request"
 
-// unreadable reports whether text, without an event id, says that a daemon could not read or verify a token: masked, or in the
-// words of its library for those who may read them. A masked text can mean anything else as well.
+// unreadable reports whether text, without an event id, says that a daemon could not read or verify a token: masked, or
+// in the words of its library for those who may read them. A masked text can mean anything else as well.
 func unreadable(text string) bool {
 	return text == masked || strings.HasPrefix(text, "jwt: ") && !curable(text) && !strings.Contains(text, "mismatch") && !strings.Contains(text, "permission")
 }

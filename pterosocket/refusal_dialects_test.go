@@ -14,7 +14,8 @@ import (
 
 var everyDialect = []pterotest.Dialect{pterotest.Pterodactyl, pterotest.Pelican, pterotest.Calagopus}
 
-// Each family refuses in its own words. Whatever they are, Connect returns the same typed error, with a message that says what to do.
+// Each family refuses in its own words. Whatever they are, Connect returns the same typed error, with a message that
+// says what to do.
 func TestEveryFamilyRefuses(t *testing.T) {
 	ptero, pelican, calagopus := pterotest.Pterodactyl, pterotest.Pelican, pterotest.Calagopus
 	for name, test := range map[string]struct {

@@ -53,8 +53,8 @@ func TestWarningsRenewOnce(t *testing.T) {
 	}
 }
 
-// A refusal can be overtaken by the auth success that cures it. It is no reason to renew again, nor to give up what is being sent; what
-// it stood for is recovered.
+// A refusal can be overtaken by the auth success that cures it. It is no reason to renew again, nor to give up what is
+// being sent; what it stood for is recovered.
 func TestRefusalOvertakenByARenewal(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))
@@ -101,7 +101,8 @@ func TestUnknownRefusal(t *testing.T) {
 	}
 }
 
-// On Calagopus the only sign of an end is one "token expired". Behind a renewal it may be about the token before, or not.
+// On Calagopus the only sign of an end is one "token expired". Behind a renewal it may be about the token before, or
+// not.
 func TestTokenThatEndsAtOnce(t *testing.T) {
 	virtual(t, pterotest.Config{Dialect: pterotest.Calagopus}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))
@@ -118,7 +119,8 @@ func TestTokenThatEndsAtOnce(t *testing.T) {
 	})
 }
 
-// After expiry a daemon answers every line with jwt error. A flood of them makes one request, even while the panel is slow.
+// After expiry a daemon answers every line with jwt error. A flood of them makes one request, even while the panel is
+// slow.
 func TestFloodOfJWTErrorsMakesOneRequest(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))
@@ -147,8 +149,8 @@ func TestFloodOfJWTErrorsMakesOneRequest(t *testing.T) {
 	})
 }
 
-// Tokens carry whole seconds: one that is issued in the second of a revocation is refused like the old ones. So a second is waited
-// before asking, and one request is enough.
+// Tokens carry whole seconds: one that is issued in the second of a revocation is refused like the old ones. So a
+// second is waited before asking, and one request is enough.
 func TestWholeSecondRule(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))
@@ -233,7 +235,8 @@ func TestNothingIsSentWithoutAGoodToken(t *testing.T) {
 	})
 }
 
-// A daemon that restarts refuses the cached token; the connection is back as soon as a fresh one is there, on every family.
+// A daemon that restarts refuses the cached token; the connection is back as soon as a fresh one is there, on every
+// family.
 func TestRefusedCachedToken(t *testing.T) {
 	for _, dialect := range []pterotest.Dialect{pterotest.Pterodactyl, pterotest.Pelican, pterotest.Calagopus} {
 		t.Run(dialect.String(), func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// secondRule: tokens carry whole seconds, and one that was issued within the second of a daemon's start or of a revocation is
-	// refused with the old ones.
+	// secondRule: tokens carry whole seconds, and one that was issued within the second of a daemon's start or of a
+	// revocation is refused with the old ones.
 	secondRule = time.Second
 	// maxRefusals is how many fresh tokens in a row may be refused before the connection is made anew.
 	maxRefusals = 3
@@ -43,9 +43,9 @@ func (e *authRefused) Is(target error) bool {
 // due is why a token is renewed whose time has come.
 const due = "it is due"
 
-// renew is the renewer: it logs in, and then catches up on missed lines whenever lines are held back for that, and sends a fresh token
-// before the old one ends, or when the daemon asks for it. It does one thing after the other, so there is never more than one request
-// for credentials.
+// renew is the renewer: it logs in, and then catches up on missed lines whenever lines are held back for that, and
+// sends a fresh token before the old one ends, or when the daemon asks for it. It does one thing after the other, so
+// there is never more than one request for credentials.
 func (s *session) renew(ctx context.Context) error {
 	if err := s.login(ctx); err != nil {
 		return ignoreEnd(ctx, err)
@@ -110,7 +110,8 @@ func (s *session) trigger(why string) {
 	signal(s.wake)
 }
 
-// nextRenewal returns why to renew next, and when at the latest: when it is due, but at any time if the daemon takes nothing until then.
+// nextRenewal returns why to renew next, and when at the latest: when it is due, but at any time if the daemon takes
+// nothing until then.
 func (s *session) nextRenewal() (why string, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,8 +172,8 @@ func (s *session) login(ctx context.Context) error {
 	}
 }
 
-// renewOnce renews the token on the live connection and retries until that has succeeded. It returns an error when the session cannot
-// go on.
+// renewOnce renews the token on the live connection and retries until that has succeeded. It returns an error when the
+// session cannot go on.
 func (s *session) renewOnce(ctx context.Context, why string) error {
 	log := s.cfg.Logger
 	log.Debug("renewing the token", "why", s.cleanText(printable(why, 200)))

@@ -67,7 +67,8 @@ func (r *request) finish(err error) {
 	}
 }
 
-// withdraw settles a request whose caller no longer waits: as not sent, or, when it is just being written, as uncertain.
+// withdraw settles a request whose caller no longer waits: as not sent, or, when it is just being written, as
+// uncertain.
 func (r *request) withdraw(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

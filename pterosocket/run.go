@@ -21,13 +21,14 @@ const (
 
 var errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
 
-// Run sends a command and returns the console lines that follow it, the echo included, until opts say that they are complete.
-// Daemons do not tell which lines answer a command, so on a busy server others are among them. The lines go to the events
-// channel as well. Of several concurrent Runs each waits for the one before, so that their answers do not mix.
+// Run sends a command and returns the console lines that follow it, the echo included, until opts say that they are
+// complete. Daemons do not tell which lines answer a command, so on a busy server others are among them. The lines go
+// to the events channel as well. Of several concurrent Runs each waits for the one before, so that their answers do not
+// mix.
 //
-// It fails like WriteCommand. When ctx ends before the answer is complete, it returns the lines so far and ctx's error; when the connection
-// is lost or lines are missing, the lines so far and an error for which errors.Is(err, ErrInterrupted) holds. The command was sent
-// then, unless errors.Is(err, ErrNotSent) holds.
+// It fails like WriteCommand. When ctx ends before the answer is complete, it returns the lines so far and ctx's error;
+// when the connection is lost or lines are missing, the lines so far and an error for which errors.Is(err,
+// ErrInterrupted) holds. The command was sent then, unless errors.Is(err, ErrNotSent) holds.
 func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]string, error) {
 	if err := c.c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -93,7 +94,8 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	}
 }
 
-// An answer collects lines for a Run. see is called by the goroutine that hands events on, which must not wait for the Run.
+// An answer collects lines for a Run. see is called by the goroutine that hands events on, which must not wait for the
+// Run.
 type answer struct {
 	came chan struct{} // there is something to take; room for one
 

@@ -14,8 +14,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// A session is one websocket connection from its handshake to its end. Three goroutines live as long as it does, in one errgroup under
-// one context; the first that fails ends the others:
+// A session is one websocket connection from its handshake to its end. Three goroutines live as long as it does, in one
+// errgroup under one context; the first that fails ends the others:
 //
 //	read   reads frames and hands them on. It never waits for anything else (reader.go)
 //	write  is the only one that writes: auths first, then commands in order, and pings (writer.go)
@@ -23,9 +23,9 @@ import (
 //
 // When the context ends, close marks the session as closing and closes the connection, which ends read.
 //
-// The fields below the lock belong to whoever holds it; the others are set before the goroutines start, are safe for concurrent use,
-// or name the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu, client.mu; session.mu and
-// sendQueue.mu are taken last and nothing is called with them held.
+// The fields below the lock belong to whoever holds it; the others are set before the goroutines start, are safe for
+// concurrent use, or name the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu,
+// client.mu; session.mu and sendQueue.mu are taken last and nothing is called with them held.
 type session struct {
 	sessionConfig
 	conn   Conn
@@ -144,7 +144,8 @@ func (s *session) run() error {
 	return s.clean(context.Cause(ctx))
 }
 
-// close closes the connection, which ends the reader: with a close handshake when Commands.Close asked for it, at once otherwise.
+// close closes the connection, which ends the reader: with a close handshake when Commands.Close asked for it, at once
+// otherwise.
 func (s *session) close(cause error) {
 	defer close(s.closed)
 	s.setPhase(closing)

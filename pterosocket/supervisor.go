@@ -15,10 +15,11 @@ import (
 )
 
 const (
-	// herdSteps widens the first window after a loss to Min * 2^herdSteps: a daemon that drops all of its clients at once may be
-	// up again at once, and half a second is too little for all of them to come back in.
+	// herdSteps widens the first window after a loss to Min * 2^herdSteps: a daemon that drops all of its clients at once
+	// may be up again at once, and half a second is too little for all of them to come back in.
 	herdSteps = 3
-	// askAnew is how often the panel is asked for a good token again while no connection can be made: the URL may have changed.
+	// askAnew is how often the panel is asked for a good token again while no connection can be made: the URL may have
+	// changed.
 	askAnew = 5 * time.Minute
 )
 
@@ -61,8 +62,8 @@ func newClient(ctx context.Context, cfg Config) *client {
 	return c
 }
 
-// supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then keeps the connection
-// and makes it anew whenever it is lost, until the end, and reports that.
+// supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then
+// keeps the connection and makes it anew whenever it is lost, until the end, and reports that.
 func (c *client) supervise() {
 	defer close(c.done)
 	a := c.newAttempts()
@@ -119,8 +120,8 @@ func (c *client) conclude(a *attempts, err error) {
 	c.cfg.Logger.Info("the connection has ended for good", "error", c.err, "dropped", c.dropped)
 }
 
-// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits until it is time for
-// the next attempt. When there is to be none, it returns why: nil for Commands.Close.
+// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits
+// until it is time for the next attempt. When there is to be none, it returns why: nil for Commands.Close.
 func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) {
 	a.failures++
 	stood := s != nil && s.hasStood()
@@ -261,8 +262,8 @@ func (c *client) open(a *attempts) (*session, error) {
 	return newSession(conn, sc), nil
 }
 
-// dial opens a websocket. It runs in a goroutine of its own, which ends before dial returns: what HTTP and TLS need of a stack is much,
-// and the caller's lives as long as its connection.
+// dial opens a websocket. It runs in a goroutine of its own, which ends before dial returns: what HTTP and TLS need of
+// a stack is much, and the caller's lives as long as its connection.
 func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()

@@ -14,7 +14,8 @@ const (
 	writeTimeout = 10 * time.Second
 	// pongTimeout bounds the wait for a pong, beside Config.PingInterval.
 	pongTimeout = 10 * time.Second
-	// readerGrace is how long the reader has to tell how a connection ended on which writing has failed: with a close frame, perhaps.
+	// readerGrace is how long the reader has to tell how a connection ended on which writing has failed: with a close
+	// frame, perhaps.
 	readerGrace = 100 * time.Millisecond
 	// pingPause is the time between two pings of which the first has failed at once.
 	pingPause = 100 * time.Millisecond
@@ -24,8 +25,9 @@ const (
 
 // write is the writer: the only goroutine that writes messages and pings.
 //
-// A daemon handles each message in a goroutine of its own, so two that arrive together are handled in either order. But it answers pings
-// in the loop that starts these goroutines. So a ping follows each message, and the next waits for its pong and pace.Settle more.
+// A daemon handles each message in a goroutine of its own, so two that arrive together are handled in either order. But
+// it answers pings in the loop that starts these goroutines. So a ping follows each message, and the next waits for its
+// pong and pace.Settle more.
 func (s *session) write(ctx context.Context) error {
 	var (
 		settled   time.Time // when the next message may be sent
@@ -90,7 +92,8 @@ func (s *session) barrier(ctx context.Context) error {
 	return nil
 }
 
-// ping pings once, and reports whether it was answered. When neither the pong nor any frame comes in time, the peer is gone: errNoPong.
+// ping pings once, and reports whether it was answered. When neither the pong nor any frame comes in time, the peer is
+// gone: errNoPong.
 func (s *session) ping(ctx context.Context) (answered bool, err error) {
 	timeout := pongTimeout
 	if s.cfg.PingInterval > 0 {
@@ -110,7 +113,8 @@ func (s *session) ping(ctx context.Context) (answered bool, err error) {
 	return false, nil // the reader tells how the connection ends, if it does; if not, the next ping is answered
 }
 
-// A statsWatch finds out that a server that is not offline sends no stats: both frames may have been lost that told that it is.
+// A statsWatch finds out that a server that is not offline sends no stats: both frames may have been lost that told
+// that it is.
 type statsWatch struct {
 	seen  uint64
 	since time.Time // when the last of them had come

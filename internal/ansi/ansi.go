@@ -1,5 +1,5 @@
-// Package ansi takes the danger out of what a game prints: escape sequences that colour a line are harmless, the others can move
-// an operator's cursor, change his window's title, or make his terminal type.
+// Package ansi takes the danger out of what a game prints: escape sequences that colour a line are harmless, the others
+// can move an operator's cursor, change his window's title, or make his terminal type.
 package ansi
 
 import (
@@ -10,8 +10,8 @@ import (
 // Plain returns s without escape sequences and without control characters but tab.
 func Plain(s string) string { return filter(s, func(string) bool { return false }) }
 
-// Colours returns s with the escape sequences that colour text (SGR) as the only ones left, reset at its end if there are any, and
-// without control characters but tab, or characters that reverse the direction of writing.
+// Colours returns s with the escape sequences that colour text (SGR) as the only ones left, reset at its end if there
+// are any, and without control characters but tab, or characters that reverse the direction of writing.
 func Colours(s string) string {
 	coloured := false
 	out := filter(s, func(seq string) bool {
@@ -74,8 +74,8 @@ func isColour(seq string) bool {
 func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
 
 // escapeLen returns the length of the escape sequence at the start of s, 0 if there is none. A sequence that is cut off
-// reaches to the end of s. (ECMA-48: CSI with parameter and intermediate bytes; OSC, DCS, SOS, PM and APC up to ST or BEL;
-// and ESC with intermediates.)
+// reaches to the end of s. (ECMA-48: CSI with parameter and intermediate bytes; OSC, DCS, SOS, PM and APC up to ST or
+// BEL; and ESC with intermediates.)
 func escapeLen(s string) int {
 	csi, str := false, false
 	i := 0

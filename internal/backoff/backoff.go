@@ -1,5 +1,5 @@
-// Package backoff computes how long to wait before the next attempt: exponential, with full jitter, so that many clients that
-// lost one daemon together do not come back together.
+// Package backoff computes how long to wait before the next attempt: exponential, with full jitter, so that many
+// clients that lost one daemon together do not come back together.
 package backoff
 
 import (

@@ -24,11 +24,12 @@ type contestant struct {
 	reads   bool // by itself, whether anybody waits for a message or not
 }
 
-// connect opens a connection to the load server and returns what waits for one message. The text is only wanted of those who have it
-// anyway. It returns io.EOF at the end of a flood.
+// connect opens a connection to the load server and returns what waits for one message. The text is only wanted of
+// those who have it anyway. It returns io.EOF at the end of a flood.
 type connect func(ctx context.Context, host, server string) (next func() (text string, err error), err error)
 
-// The names say what is measured: the library on a transport, a library's bare read loop with nothing decoded, or the usual way.
+// The names say what is measured: the library on a transport, a library's bare read loop with nothing decoded, or the
+// usual way.
 var contestants = map[string]contestant{
 	"pterosocket":              {library(nil), true},
 	"pterosocket/gobwas":       {library(ours.Dialer{}), true},

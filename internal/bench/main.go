@@ -1,7 +1,8 @@
 // Command bench measures the library beside its peers, all in the same run: make bench.
 //
-// It builds one load server, and runs every contestant as a process of its own against it, interleaved, several times. What it prints
-// are medians, with the spread and the ratios that matter, and it writes them, with plots, into pterosocket/docs.
+// It builds one load server, and runs every contestant as a process of its own against it, interleaved, several times.
+// What it prints are medians, with the spread and the ratios that matter, and it writes them, with plots, into
+// pterosocket/docs.
 package main
 
 import (

@@ -95,7 +95,8 @@ func measureIdle(ctx context.Context, c contestant, host string, n int) (result,
 	return result{KiB: each}, nil
 }
 
-// measureLatency receives n events at 1,000 a second and compares the times of their writing with those of their receipt.
+// measureLatency receives n events at 1,000 a second and compares the times of their writing with those of their
+// receipt.
 func measureLatency(ctx context.Context, c contestant, host string, n int) (result, error) {
 	next, err := c.connect(ctx, host, "pace-1000")
 	if err != nil {

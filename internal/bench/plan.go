@@ -128,7 +128,8 @@ func runOne(ctx context.Context, self, measurement, name, host string, n int, in
 	return nil
 }
 
-// of returns a figure's median over the rounds, and its spread: half the distance between the least and the most, relative to it.
+// of returns a figure's median over the rounds, and its spread: half the distance between the least and the most,
+// relative to it.
 func (o outcomes) of(name string, figure func(result) float64) (median, spread float64) {
 	var all []float64
 	for _, r := range o[name] {

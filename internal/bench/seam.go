@@ -18,8 +18,9 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
-// The Dialers of this file are there to choose a second transport by measuring, through the seam that it would stand behind. They do no
-// more than that needs: no TLS, no proxies, no compression. The one that was chosen, with gobwas/ws, is pterosocket/gobwas.
+// The Dialers of this file are there to choose a second transport by measuring, through the seam that it would stand
+// behind. They do no more than that needs: no TLS, no proxies, no compression. The one that was chosen, with gobwas/ws,
+// is pterosocket/gobwas.
 
 // hooked tells when a Read is about to wait for the network, for pterosocket.Waiter.
 type hooked struct {
@@ -184,7 +185,8 @@ func await(ctx context.Context, c <-chan struct{}) error {
 	}
 }
 
-// lxzan/gws. It calls a handler from a loop of its own, so behind this seam each message is handed from one goroutine to another.
+// lxzan/gws. It calls a handler from a loop of its own, so behind this seam each message is handed from one goroutine
+// to another.
 
 type gwsDialer struct{}
 

@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// The load server is a panel and a daemon that do no more than the measurements need, so that the server is not what is measured:
-// frames are built once and written many at a time.
+// The load server is a panel and a daemon that do no more than the measurements need, so that the server is not what is
+// measured: frames are built once and written many at a time.
 //
-// What a connection gets is written in the server's identifier: flood-N (N lines as fast as they are read), pace-N (N lines a
-// second, each with the time of its writing), idle, and live (a stats frame a second and a line every two).
+// What a connection gets is written in the server's identifier: flood-N (N lines as fast as they are read), pace-N (N
+// lines a second, each with the time of its writing), idle, and live (a stats frame a second and a line every two).
 
 // line135 is a console line's frame of 135 bytes, as in the figures that this project began with.
 var line135 = frameOf("[12:34:56] [Server thread/INFO]: Alex moved to the village near the wide river, 117 63 -204 o")
@@ -140,7 +140,8 @@ func flood(conn net.Conn, n int) {
 	_, _ = conn.Write(appendFrame(nil, frameOf(endLine)))
 }
 
-// pace writes rate lines a second with the time of their writing, for ever. A sleep is not exact, so it writes what is due.
+// pace writes rate lines a second with the time of their writing, for ever. A sleep is not exact, so it writes what is
+// due.
 func pace(conn net.Conn, rate int, gone <-chan struct{}) {
 	start := time.Now()
 	for i := 0; ; i++ {

@@ -1,5 +1,5 @@
-// Package delivery hands events on to a consumer that may be slow, may stop, and may go away: whoever has an event never waits for it.
-// What waits is bounded in number and bytes; what has to be given up is counted in its place.
+// Package delivery hands events on to a consumer that may be slow, may stop, and may go away: whoever has an event
+// never waits for it. What waits is bounded in number and bytes; what has to be given up is counted in its place.
 package delivery
 
 import (
@@ -26,23 +26,25 @@ type Policy[T any] struct {
 }
 
 const (
-	// channel is how many events the consumer's channel holds: a wake-up of the consumer costs as much as twenty lines. share is
-	// which part of all that may wait it is at most, since what is in the channel cannot be given up for something newer.
+	// channel is how many events the consumer's channel holds: a wake-up of the consumer costs as much as twenty lines.
+	// share is which part of all that may wait it is at most, since what is in the channel cannot be given up for
+	// something newer.
 	channel = 32
 	share   = 64
-	// lastLatest is after what time the newest of a Latest is queued behind an older one that the consumer has not received. One that
-	// comes every second has been replaced by then, unless it was the last.
+	// lastLatest is after what time the newest of a Latest is queued behind an older one that the consumer has not
+	// received. One that comes every second has been replaced by then, unless it was the last.
 	lastLatest = 2 * time.Second
 )
 
 // An Outlet stands between those who have events, who must never wait, and the consumer's channel.
 //
-// An event goes straight into the channel while that has room and nothing is queued. Otherwise it is queued, and a goroutine that
-// exists only while something is queued sends the first event in the queue. Nothing is taken back from the channel.
+// An event goes straight into the channel while that has room and nothing is queued. Otherwise it is queued, and a
+// goroutine that exists only while something is queued sends the first event in the queue. Nothing is taken back from
+// the channel.
 //
-// At most one event of class Latest is in the channel or the queue. Another waits in a place of its own, where newer ones replace it,
-// until the consumer has received the one before. Nobody tells when that is; it is looked at whenever an event comes. Events of class
-// Keep never overtake a Latest, others may.
+// At most one event of class Latest is in the channel or the queue. Another waits in a place of its own, where newer
+// ones replace it, until the consumer has received the one before. Nobody tells when that is; it is looked at whenever
+// an event comes. Events of class Keep never overtake a Latest, others may.
 type Outlet[T any] struct {
 	events chan T
 	policy Policy[T]
@@ -195,7 +197,8 @@ func (o *Outlet[T]) send() {
 	}
 }
 
-// first returns what is to be sent next: the first event in the queue, or how many were given up before it. There n is their number.
+// first returns what is to be sent next: the first event in the queue, or how many were given up before it. There n is
+// their number.
 func (o *Outlet[T]) first() (v T, n int, ok bool) {
 	for o.queue.skip() {
 		s := o.queue.at(o.queue.head)
@@ -232,7 +235,8 @@ func (o *Outlet[T]) Queued() (events, bytes int) {
 	return o.queue.values + len(o.events), o.queue.bytes
 }
 
-// Discard forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being pushed.
+// Discard forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being
+// pushed.
 func (o *Outlet[T]) Discard() {
 	o.halt()
 	o.mu.Lock()
@@ -266,8 +270,8 @@ type Patience struct {
 	Changed <-chan struct{}
 }
 
-// Finish ends the Outlet: nothing is pushed any more. It delivers what is queued for as long as patience allows, gives up the rest,
-// sends last, which is told how many were given up, and closes the channel. It returns that number.
+// Finish ends the Outlet: nothing is pushed any more. It delivers what is queued for as long as patience allows, gives
+// up the rest, sends last, which is told how many were given up, and closes the channel. It returns that number.
 func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (dropped int) {
 	o.halt()
 	defer close(o.events) // nobody else sends; the lock is for Dropped and Queued
@@ -302,7 +306,8 @@ func (o *Outlet[T]) giveUp() int {
 	return n
 }
 
-// makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given up.
+// makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given
+// up.
 func (o *Outlet[T]) makeRoom() (dropped int) {
 	var untaken []T
 	for more := len(o.events) == cap(o.events); more; {

@@ -115,8 +115,8 @@ func TestBounds(t *testing.T) {
 	})
 }
 
-// Of a Latest only the newest waits: a consumer that stops sees at most one older one first. The last one is delivered though nothing
-// comes behind it.
+// Of a Latest only the newest waits: a consumer that stops sees at most one older one first. The last one is delivered
+// though nothing comes behind it.
 func TestLatest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := New(policy(8192, 1<<20))

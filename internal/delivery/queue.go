@@ -66,7 +66,8 @@ func (q *queue[T]) full(sent int) bool {
 	return q.values > 0 && (q.values+sent > q.policy.Events || q.bytes > q.policy.Bytes)
 }
 
-// drop gives up the oldest value that may be shed, or, if there is none, the oldest. The value at head stays if it is held.
+// drop gives up the oldest value that may be shed, or, if there is none, the oldest. The value at head stays if it is
+// held.
 func (q *queue[T]) drop(held bool) {
 	first := q.head
 	if held {

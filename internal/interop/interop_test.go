@@ -1,5 +1,5 @@
-// Package interop holds other authors' clients, from npm, against pterotest: what they receive, what they send, and where they stop
-// by their own fault. Our client goes through the same script.
+// Package interop holds other authors' clients, from npm, against pterotest: what they receive, what they send, and
+// where they stop by their own fault. Our client goes through the same script.
 package interop
 
 import (

@@ -13,8 +13,8 @@ var ErrTooLong = errors.New("the message is too long")
 // firstBuffer is how large a buffer is that Read makes.
 const firstBuffer = 128
 
-// Read reads r to its end into buf, which it grows as needed, and returns it. It skips what is longer than limit bytes and returns
-// ErrTooLong. It never holds more than limit+1 bytes, but for a larger buf.
+// Read reads r to its end into buf, which it grows as needed, and returns it. It skips what is longer than limit bytes
+// and returns ErrTooLong. It never holds more than limit+1 bytes, but for a larger buf.
 func Read(r io.Reader, buf []byte, limit int64) ([]byte, error) {
 	buf = buf[:0]
 	for {

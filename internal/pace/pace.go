@@ -10,13 +10,14 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Settle is the least time between the sign that a daemon has started to handle one message and the next message. A daemon handles
-// each message in a goroutine of its own, and answers pings in the loop that starts them. Of messages that were sent 5 ms after the pong
-// of a ping behind the one before, none was handled in the wrong order, even under load (measured).
+// Settle is the least time between the sign that a daemon has started to handle one message and the next message. A
+// daemon handles each message in a goroutine of its own, and answers pings in the loop that starts them. Of messages
+// that were sent 5 ms after the pong of a ping behind the one before, none was handled in the wrong order, even under
+// load (measured).
 const Settle = 5 * time.Millisecond
 
-// A Pacer keeps the limits that Pelican and Pterodactyl 1.12 have for each connection, with their own arithmetic, but a little below
-// them: messages that leave at a steady rate can arrive in a bunch.
+// A Pacer keeps the limits that Pelican and Pterodactyl 1.12 have for each connection, with their own arithmetic, but a
+// little below them: messages that leave at a steady rate can arrive in a bunch.
 //
 //	all messages    burst 10, then 5 a second    here  8, then 4.5; the last two of the burst are for urgent ones
 //	send command    burst 10, then 1 a second    here  8, then one in 1.05 s

@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// Claims are what a token says about itself. They are read without checking the signature: only the daemon has the key, and
-// nothing here is decided by them but when to renew and what is pointless to ask for.
+// Claims are what a token says about itself. They are read without checking the signature: only the daemon has the key,
+// and nothing here is decided by them but when to renew and what is pointless to ask for.
 type Claims struct {
 	Lifetime    time.Duration // exp - iat; 0 when the token does not say
 	Permissions []string      // nil when the token does not say
 	Scoped      bool          // it has a scope, as those of Pelican and Pterodactyl 1.12 have
 }
 
-// ParseClaims reads the claims of a JWT; it returns the zero Claims for a token that is none. The lifetime is the difference of
-// two times by the panel's clock, to be counted from the moment of receipt: the clocks of panel, daemon and client differ.
+// ParseClaims reads the claims of a JWT; it returns the zero Claims for a token that is none. The lifetime is the
+// difference of two times by the panel's clock, to be counted from the moment of receipt: the clocks of panel, daemon
+// and client differ.
 func ParseClaims(token string) Claims {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// NormalizeOrigin returns the scheme and host of a panel's base URL as the daemons compare it: in lower case, without path,
-// trailing slash, or the scheme's own port.
+// NormalizeOrigin returns the scheme and host of a panel's base URL as the daemons compare it: in lower case, without
+// path, trailing slash, or the scheme's own port.
 func NormalizeOrigin(base string) (string, error) {
 	u, err := url.Parse(strings.TrimSpace(base))
 	if err != nil {

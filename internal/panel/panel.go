@@ -32,8 +32,8 @@ type Client struct {
 	Server string // identifier or UUID
 }
 
-// Credentials open a websocket: Token goes into the auth frame, Socket is the URL. Nested: the panel answered with both inside "data", as
-// Pterodactyl and Pelican do.
+// Credentials open a websocket: Token goes into the auth frame, Socket is the URL. Nested: the panel answered with both
+// inside "data", as Pterodactyl and Pelican do.
 type Credentials struct {
 	Token, Socket string
 	Nested        bool
@@ -52,8 +52,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the panel answered %d: %s", e.StatusCode, e.Detail)
 }
 
-// Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error for an answer without
-// credentials. No error holds the API key.
+// Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error for an answer
+// without credentials. No error holds the API key.
 func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

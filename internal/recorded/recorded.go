@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Frames returns the frames that daemons sent, by the recording's name such as "ptero/03-power.jsonl", for those whose name fits the
-// pattern. Very long frames were left out of the recordings.
+// Frames returns the frames that daemons sent, by the recording's name such as "ptero/03-power.jsonl", for those whose
+// name fits the pattern. Very long frames were left out of the recordings.
 func Frames(tb testing.TB, pattern string) map[string][]string {
 	tb.Helper()
 	root := root()

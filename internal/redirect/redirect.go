@@ -6,8 +6,8 @@ import (
 	"net/url"
 )
 
-// SameHost lets a client follow a redirect only to where the first request went, by the same scheme, and not for ever: a token is sent
-// on the connection that results. Any other answer stays what it is. next, if not nil, is asked too.
+// SameHost lets a client follow a redirect only to where the first request went, by the same scheme, and not for ever:
+// a token is sent on the connection that results. Any other answer stays what it is. next, if not nil, is asked too.
 func SameHost(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		from := *via[0].URL

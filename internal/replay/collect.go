@@ -3,11 +3,11 @@ package replay
 import "time"
 
 const (
-	// awaitLive is how long the first live line is waited for. A daemon may subscribe a connection to the live output well after it
-	// has accepted the token; once a line has come, it has.
+	// awaitLive is how long the first live line is waited for. A daemon may subscribe a connection to the live output well
+	// after it has accepted the token; once a line has come, it has.
 	awaitLive = 200 * time.Millisecond
-	// calm is how long the live output should have been silent when the log is asked for, so that hardly any line falls into the
-	// replay; awaitCalm is how long such a moment is waited for.
+	// calm is how long the live output should have been silent when the log is asked for, so that hardly any line falls
+	// into the replay; awaitCalm is how long such a moment is waited for.
 	calm      = 3 * time.Millisecond
 	awaitCalm = 50 * time.Millisecond
 	// quiet ends a replay: its lines come in one go.
@@ -20,8 +20,8 @@ type Line struct {
 	At   time.Time
 }
 
-// A Collector says when to ask for the log, and when the replay has come to its end, by the times at which lines arrive: live ones on
-// the first connection, and everything on the second.
+// A Collector says when to ask for the log, and when the replay has come to its end, by the times at which lines
+// arrive: live ones on the first connection, and everything on the second.
 type Collector struct {
 	live     int       // lines on the first connection
 	lastLive time.Time // the last of them
@@ -34,8 +34,8 @@ type Collector struct {
 	endAt    time.Time // and when
 }
 
-// Ready notes that the log can be asked for from now on. began is when the first connection was told to be subscribed; zero when it
-// is known to be.
+// Ready notes that the log can be asked for from now on. began is when the first connection was told to be subscribed;
+// zero when it is known to be.
 func (c *Collector) Ready(now, began time.Time) {
 	c.ready = now
 	if c.live == 0 && !began.IsZero() && began.Add(awaitLive).After(now) {
@@ -87,8 +87,8 @@ func (c *Collector) Second(text string, now time.Time) {
 		return
 	}
 	c.second = append(c.second, Line{text, now})
-	// Lines are never silent on a busy server. But live lines come on both connections, so it is the replay that makes the second
-	// have more and more beyond the first.
+	// Lines are never silent on a busy server. But live lines come on both connections, so it is the replay that makes the
+	// second have more and more beyond the first.
 	if more := len(c.second) - c.live; more > c.most {
 		c.most, c.end, c.endAt = more, len(c.second), now
 	}
@@ -103,8 +103,8 @@ func (c *Collector) DoneAt() time.Time { return c.endAt.Add(quiet) }
 // Again notes that the log is to be asked for once more.
 func (c *Collector) Again(now time.Time) { c.ready = now }
 
-// Lay reads what has been collected, with the live lines that have come by DoneAt. Of what came on the second connection behind the
-// replay's end the last part is left out: it may not have come on the first yet.
+// Lay reads what has been collected, with the live lines that have come by DoneAt. Of what came on the second
+// connection behind the replay's end the last part is left out: it may not have come on the first yet.
 func (c *Collector) Lay(seen []uint64, live []Line) Reading {
 	end := c.end
 	for end < len(c.second) && c.second[end].At.Before(c.endAt.Add(quiet/2)) {

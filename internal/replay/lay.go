@@ -28,8 +28,8 @@ func (r Reading) Certain() Reading {
 	return r
 }
 
-// Confirm returns what r and another reading of the same log, made later, say together. Where both are close and differ, only that
-// is missed for certain in which they agree.
+// Confirm returns what r and another reading of the same log, made later, say together. Where both are close and
+// differ, only that is missed for certain in which they agree.
 func (r Reading) Confirm(other Reading) Reading {
 	switch {
 	case r.Reaches && !other.Reaches: // it begins too late
@@ -57,18 +57,19 @@ func common(a, b []string) []string {
 	return slices.Concat(a[:i], a[len(a)-j:])
 }
 
-// Lay separates the replay from the live lines that fell into it, and finds where in it what was seen ends, and where the live
-// output begins.
+// Lay separates the replay from the live lines that fell into it, and finds where in it what was seen ends, and where
+// the live output begins.
 //
-// seen are the keys of the last lines before the loss. second is what came on the connection that asked for the log, from then on to
-// the replay's end, before what came on it just before, which was live. live is the live output of the other connection, which had begun before asked, when the log was asked for.
+// seen are the keys of the last lines before the loss. second is what came on the connection that asked for the log,
+// from then on to the replay's end, before what came on it just before, which was live. live is the live output of the
+// other connection, which had begun before asked, when the log was asked for.
 //
-// What it goes by: the log is one sequence. seen is a piece of it, the replay is a piece, the live output is a piece and begins behind
-// seen. second is the replay and a piece of live, shuffled into each other. Each line of second is therefore of the replay: older
-// than all that was seen, or the next of seen, or missed, or the next of live; or it is the next live line. The reading that costs least
-// is taken, in bits: a line that is the next costs nothing, one that could be any costs the more the rarer its text is, and a live
-// line costs the more the farther from its time on the first connection it is. It is found from line to line, by keeping for each state
-// the cheapest way into it.
+// What it goes by: the log is one sequence. seen is a piece of it, the replay is a piece, the live output is a piece
+// and begins behind seen. second is the replay and a piece of live, shuffled into each other. Each line of second is
+// therefore of the replay: older than all that was seen, or the next of seen, or missed, or the next of live; or it is
+// the next live line. The reading that costs least is taken, in bits: a line that is the next costs nothing, one that
+// could be any costs the more the rarer its text is, and a live line costs the more the farther from its time on the
+// first connection it is. It is found from line to line, by keeping for each state the cheapest way into it.
 func Lay(seen []uint64, before, second, live []Line, asked time.Time) Reading {
 	l := newLayout(seen, before, second, live, asked)
 	for pos := range l.items {
@@ -210,7 +211,8 @@ func newLayout(seen []uint64, before, second, live []Line, asked time.Time) *lay
 	return l
 }
 
-// price returns what a line of this text costs as a missed one: the more the rarer it is. copies is how often it is in second.
+// price returns what a line of this text costs as a missed one: the more the rarer it is. copies is how often it is in
+// second.
 func (l *layout) price(key uint64, copies int) float64 {
 	n := len(l.places[key])
 	switch again := len(l.where[key]); {
@@ -309,7 +311,8 @@ func (l *layout) ofLog(s state, it *item, reach func(state, float64, bool)) {
 	}
 }
 
-// ofLive reads an item as the next live line. The first may be any; those before it that should have come cost something.
+// ofLive reads an item as the next live line. The first may be any; those before it that should have come cost
+// something.
 func (l *layout) ofLive(n *node, it *item, reach func(state, float64, bool)) {
 	s := n.state
 	if s.live >= 0 {
@@ -342,8 +345,8 @@ func (l *layout) near(it *item) []int32 {
 	return all[from:to]
 }
 
-// stray is what a live line costs where it stands: none of the replay comes at once, little of it takes long, and live lines come in
-// bursts.
+// stray is what a live line costs where it stands: none of the replay comes at once, little of it takes long, and live
+// lines come in bursts.
 func stray(n *node) float64 {
 	switch {
 	case n.phase == unbegun:

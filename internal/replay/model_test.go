@@ -9,12 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A model of a daemon, of its network, and of a client that was away: it counts every line, repeated ones too.
 //
-// The game prints into a log. Each line goes live to the two connections a while later, in order, perhaps in bunches; the second
-// connection gets the replay as well, with live lines in between, as the daemon's goroutines write them.
+// The game prints into a log. Each line goes live to the two connections a while later, in order, perhaps in bunches;
+// the second connection gets the replay as well, with live lines in between, as the daemon's goroutines write them.
 type model struct {
 	texts string // "unique", "repeated", "mixed", "periodic"
 	harsh bool
@@ -246,7 +250,8 @@ func run(texts string, harsh bool, seed uint64) (o outcome) {
 	}
 	got = got.Certain()
 
-	// What the consumer gets, against the log. Empty lines behind the last one of a replay do not count: they are never live.
+	// What the consumer gets, against the log. Empty lines behind the last one of a replay do not count: they are never
+	// live.
 	want := textsOf(m.log[seen:])
 	var have []string
 	for _, text := range got.Missed {
@@ -276,7 +281,8 @@ func withoutEmpty(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(s string) bool { return s == "" })
 }
 
-// difference aligns two texts from both ends: what is between their common beginning and end was lost, or is there beyond.
+// difference aligns two texts from both ends: what is between their common beginning and end was lost, or is there
+// beyond.
 func difference(want, have []string) (lost, beyond int) {
 	i := 0
 	for i < min(len(want), len(have)) && want[i] == have[i] {
@@ -307,9 +313,9 @@ func difference(want, have []string) (lost, beyond int) {
 
 // TestAgainstAModel is short, unless PTERO_MODEL says how many seeds each mode gets.
 //
-// What must hold: nothing is lost or doubled without a Gap. Harsh is a daemon that takes up to 70 ms to read its log and 3 ms to write
-// a line of it, behind a network of which the two connections see different delays: there one run in five hundred may go wrong, and
-// one in twenty-five of those in which four of five lines are the same.
+// What must hold: nothing is lost or doubled without a Gap. Harsh is a daemon that takes up to 70 ms to read its log
+// and 3 ms to write a line of it, behind a network of which the two connections see different delays: there one run in
+// five hundred may go wrong, and one in twenty-five of those in which four of five lines are the same.
 func TestAgainstAModel(t *testing.T) {
 	seeds := 500
 	if n, err := strconv.Atoi(os.Getenv("PTERO_MODEL")); err == nil {

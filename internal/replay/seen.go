@@ -1,6 +1,6 @@
-// Package replay finds out what was missed. A daemon replays its recent lines on request, as ordinary lines with no mark and no
-// end, among live ones. So they are asked for on a second connection, and Lay lays three pieces of the log over each other: the
-// lines that were seen before a loss, the replay, and the live output of the first connection.
+// Package replay finds out what was missed. A daemon replays its recent lines on request, as ordinary lines with no
+// mark and no end, among live ones. So they are asked for on a second connection, and Lay lays three pieces of the log
+// over each other: the lines that were seen before a loss, the replay, and the live output of the first connection.
 //
 // The package is pure: no I/O, no clock, no goroutines.
 package replay
@@ -12,7 +12,8 @@ import (
 
 var seed = maphash.MakeSeed()
 
-// Key identifies a line's text, the same whether it came live or in a replay: a daemon turns " \r" into "\r\n" in live lines only.
+// Key identifies a line's text, the same whether it came live or in a replay: a daemon turns " \r" into "\r\n" in live
+// lines only.
 func Key(text string) uint64 {
 	return maphash.String(seed, restored(text))
 }

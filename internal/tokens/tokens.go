@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// budget is how many credentials a panel gives out for one server within window, to all of its users together (Pelican,
-	// Pterodactyl 1.12 and later). The window has a second to spare for requests that overtake each other.
+	// budget is how many credentials a panel gives out for one server within window, to all of its users together
+	// (Pelican, Pterodactyl 1.12 and later). The window has a second to spare for requests that overtake each other.
 	budget = 5
 	window = 61 * time.Second
 	// defaultLifetime is what a token is taken to live that does not say.
@@ -56,7 +56,8 @@ type Cache struct {
 // ErrBudget means that the panel's budget is used up for longer than the caller can wait.
 var ErrBudget = errors.New("a panel gives out five tokens a minute for a server")
 
-// A WaitError means that the panel wants to be left alone for longer than the caller can wait. It wraps what the panel said.
+// A WaitError means that the panel wants to be left alone for longer than the caller can wait. It wraps what the panel
+// said.
 type WaitError struct {
 	Wait time.Duration
 	Err  error
@@ -88,11 +89,11 @@ func (c *Cache) Asked() (last time.Time) {
 	return last
 }
 
-// Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut short it does not
-// begin: it returns ErrBudget or a *WaitError at once.
+// Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut
+// short it does not begin: it returns ErrBudget or a *WaitError at once.
 //
-// The request runs in a goroutine of its own, which ends before Fetch returns: what HTTP and TLS need of a stack is much, and the
-// caller's lives as long as its connection.
+// The request runs in a goroutine of its own, which ends before Fetch returns: what HTTP and TLS need of a stack is
+// much, and the caller's lives as long as its connection.
 func (c *Cache) Fetch(ctx context.Context) (tok *Token, err error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
@@ -127,9 +128,9 @@ func (c *Cache) fetch(ctx context.Context) (*Token, error) {
 	if life == 0 {
 		life = defaultLifetime
 	}
-	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a fifth of
-	// the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were made together are
-	// not renewed together.
+	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a
+	// fifth of the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were
+	// made together are not renewed together.
 	c.cached = &Token{
 		Token:       creds.Token,
 		Socket:      creds.Socket,

@@ -10,8 +10,8 @@ import (
 	"nhooyr.io/websocket"
 )
 
-// Accept answers a handshake, whatever its Origin; pterotest's daemon checks that itself. With compress it takes up an offer of
-// permessage-deflate and then compresses every message.
+// Accept answers a handshake, whatever its Origin; pterotest's daemon checks that itself. With compress it takes up an
+// offer of permessage-deflate and then compresses every message.
 func Accept(w http.ResponseWriter, r *http.Request, compress bool) (*Conn, error) {
 	hijacked := &hijack{ResponseWriter: w}
 	opts := &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled}
@@ -38,8 +38,8 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// WriteFragmented writes one text message in frames of at most size bytes, with an empty final one, as the daemons' library
-// does with a message that is longer than its buffer.
+// WriteFragmented writes one text message in frames of at most size bytes, with an empty final one, as the daemons'
+// library does with a message that is longer than its buffer.
 func (c *Conn) WriteFragmented(ctx context.Context, message []byte, size int) error {
 	w, err := c.ws.Writer(ctx, websocket.MessageText)
 	if err != nil {

@@ -29,7 +29,8 @@ func (e *HandshakeError) Error() string {
 	return fmt.Sprintf("the websocket handshake was answered with status %d", e.StatusCode)
 }
 
-// Dial opens a websocket. ctx governs the handshake only. It returns a *HandshakeError when the server answers but refuses.
+// Dial opens a websocket. ctx governs the handshake only. It returns a *HandshakeError when the server answers but
+// refuses.
 func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
 	capture := capture{base: opts.HTTPClient.Transport}
 	if capture.base == nil {
@@ -60,8 +61,8 @@ func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
 	return &Conn{ws: ws, raw: capture.stream}, nil
 }
 
-// capture remembers the stream that a handshake ended in. The library offers no way to cut short a close handshake with a
-// peer that is gone, but it ends when the stream does.
+// capture remembers the stream that a handshake ended in. The library offers no way to cut short a close handshake with
+// a peer that is gone, but it ends when the stream does.
 type capture struct {
 	base   http.RoundTripper
 	stream *stream
@@ -91,7 +92,8 @@ func (s *stream) Read(p []byte) (int, error) {
 	return s.ReadWriteCloser.Read(p)
 }
 
-// OnWait lets Read, and Close, call f whenever they are about to wait for the network. It is called before the first Read.
+// OnWait lets Read, and Close, call f whenever they are about to wait for the network. It is called before the first
+// Read.
 func (c *Conn) OnWait(f func()) {
 	if s, ok := c.raw.(*stream); ok {
 		s.onWait = f

@@ -1,9 +1,9 @@
-// Package transport is the seam to the websocket library: it opens a connection, reads a message, writes one, pings, and
-// closes. It is the only package that imports nhooyr.io/websocket.
+// Package transport is the seam to the websocket library: it opens a connection, reads a message, writes one, pings,
+// and closes. It is the only package that imports nhooyr.io/websocket.
 //
-// That import path is deprecated in favour of github.com/coder/websocket, where the same code is carried on. The project's
-// owner named the old path; since nothing else imports it, a move is a matter of this package, and pterosocket.Config.Dialer
-// lets a user of the library bring another one today.
+// That import path is deprecated in favour of github.com/coder/websocket, where the same code is carried on. The
+// project's owner named the old path; since nothing else imports it, a move is a matter of this package, and
+// pterosocket.Config.Dialer lets a user of the library bring another one today.
 package transport
 
 import (
@@ -32,7 +32,8 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("the peer closed with code %d %q", e.Code, e.Reason)
 }
 
-// Conn is one websocket connection, of either side. Read must not be called concurrently with itself; everything else may.
+// Conn is one websocket connection, of either side. Read must not be called concurrently with itself; everything else
+// may.
 type Conn struct {
 	ws  *websocket.Conn
 	raw io.Closer // the stream beneath; closing it ends a Close that waits
@@ -44,8 +45,8 @@ type Conn struct {
 // keepBuffer bounds the buffer that a connection holds on to between messages.
 const keepBuffer = 4 << 10
 
-// Read returns the next message, which is valid until the next Read. It skips a message of more than limit bytes and returns
-// ErrTooLong. It returns a *CloseError after a close frame, and another error when the stream ends without one.
+// Read returns the next message, which is valid until the next Read. It skips a message of more than limit bytes and
+// returns ErrTooLong. It returns a *CloseError after a close frame, and another error when the stream ends without one.
 // Closing the connection unblocks it.
 func (c *Conn) Read(limit int64) ([]byte, error) {
 	// The library tears the socket down when a context that it reads with ends, so none that can end is given to it.
@@ -81,12 +82,13 @@ func (c *Conn) Write(ctx context.Context, message []byte) error {
 	return c.ws.Write(ctx, websocket.MessageText, message)
 }
 
-// Ping sends a ping and waits for its pong until ctx ends. A Read must be running. The connection outlives a Ping in vain.
+// Ping sends a ping and waits for its pong until ctx ends. A Read must be running. The connection outlives a Ping in
+// vain.
 func (c *Conn) Ping(ctx context.Context) error { return c.ws.Ping(ctx) }
 
-// Close sends a close frame and waits for the peer's until ctx ends; what comes before it is still read by a running Read.
-// With a ctx that has ended it tears the connection down at once. Only the first call does anything, but every call returns
-// with the connection closed, and with the library's goroutine gone.
+// Close sends a close frame and waits for the peer's until ctx ends; what comes before it is still read by a running
+// Read. With a ctx that has ended it tears the connection down at once. Only the first call does anything, but every
+// call returns with the connection closed, and with the library's goroutine gone.
 func (c *Conn) Close(ctx context.Context, code int, reason string) error {
 	err := net.ErrClosed
 	c.closing.Do(func() {

@@ -175,7 +175,8 @@ func TestPing(t *testing.T) {
 		_, _ = server.Read(100)
 	})
 	go func() { _, _ = conn.Read(100) }()
-	// Long enough to be written even on a machine that is busy: a ping that ends in the midst of its writing takes the socket along.
+	// Long enough to be written even on a machine that is busy: a ping that ends in the midst of its writing takes the
+	// socket along.
 	short, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	if err := conn.Ping(short); !errors.Is(err, context.DeadlineExceeded) {

@@ -53,8 +53,8 @@ func (d *Decoder) Decode(data []byte) (*Frame, error) {
 	return &d.frame, nil
 }
 
-// decodeFast decodes the shape {"event":"...","args":["...",...]}, args optional. It reports false, with the frame in any
-// state, for everything else, valid or not.
+// decodeFast decodes the shape {"event":"...","args":["...",...]}, args optional. It reports false, with the frame in
+// any state, for everything else, valid or not.
 func (d *Decoder) decodeFast(data []byte) bool {
 	const head, args = `{"event":"`, `,"args":[`
 	if len(data) < len(head) || string(data[:len(head)]) != head {
@@ -81,8 +81,9 @@ func (d *Decoder) decodeFast(data []byte) bool {
 	return true
 }
 
-// Line returns the text of a frame that is a console line just as daemons send it, which nearly all frames are. For every other, valid or
-// not, a console line among them, it reports false, and Decode is to be asked. The text is valid until the next call.
+// Line returns the text of a frame that is a console line just as daemons send it, which nearly all frames are. For
+// every other, valid or not, a console line among them, it reports false, and Decode is to be asked. The text is valid
+// until the next call.
 func (d *Decoder) Line(data []byte) (text []byte, ok bool) {
 	const head, tail = `{"event":"` + ConsoleOutput + `","args":["`, "]}\n"
 	if len(data) < len(head) || string(data[:len(head)]) != head {

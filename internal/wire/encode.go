@@ -5,8 +5,9 @@ import (
 	"encoding/json"
 )
 
-// AppendFrame appends the frame of an event as a client sends it: always with "args", nothing escaped beyond JSON's need (so
-// that "<" stays one byte of a daemon's 4,096), and without a line feed at its end. Invalid UTF-8 becomes U+FFFD.
+// AppendFrame appends the frame of an event as a client sends it: always with "args", nothing escaped beyond JSON's
+// need (so that "<" stays one byte of a daemon's 4,096), and without a line feed at its end. Invalid UTF-8 becomes
+// U+FFFD.
 func AppendFrame(dst []byte, event string, args ...string) []byte {
 	if args == nil {
 		args = []string{}
@@ -23,8 +24,8 @@ func AppendFrame(dst []byte, event string, args ...string) []byte {
 	return buf.Bytes()
 }
 
-// AppendDaemonFrame appends the frame of an event as a daemon sends it: "args" only if there are any, "<", ">" and "&" escaped,
-// and a line feed at the end. The daemons use encoding/json, and so does this.
+// AppendDaemonFrame appends the frame of an event as a daemon sends it: "args" only if there are any, "<", ">" and "&"
+// escaped, and a line feed at the end. The daemons use encoding/json, and so does this.
 func AppendDaemonFrame(dst []byte, event string, args ...string) []byte {
 	buf := bytes.NewBuffer(dst)
 	_ = json.NewEncoder(buf).Encode(struct {

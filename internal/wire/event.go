@@ -1,6 +1,7 @@
 package wire
 
-// The names of the events, as they stand in a frame's "event". The first group is sent by clients, the second by daemons.
+// The names of the events, as they stand in a frame's "event". The first group is sent by clients, the second by
+// daemons.
 const (
 	Auth        = "auth"
 	SendCommand = "send command"

@@ -29,8 +29,8 @@ type DiskIOPayload struct {
 	WriteBytes uint64 `json:"write_bytes"`
 }
 
-// BackupPayload is what a "backup completed" frame holds: args[0] on Pterodactyl and Pelican, args[1], with names of its own
-// and without the uuid, on Calagopus.
+// BackupPayload is what a "backup completed" frame holds: args[0] on Pterodactyl and Pelican, args[1], with names of
+// its own and without the uuid, on Calagopus.
 type BackupPayload struct {
 	UUID         string `json:"uuid"`
 	IsSuccessful bool   `json:"is_successful"`

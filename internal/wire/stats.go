@@ -2,8 +2,8 @@ package wire
 
 import "strconv"
 
-// decodeStatsFast decodes the stats as every known daemon sends them: an object without white space, with known keys in any
-// order. It reports false, with *p in any state, for everything else, valid or not.
+// decodeStatsFast decodes the stats as every known daemon sends them: an object without white space, with known keys in
+// any order. It reports false, with *p in any state, for everything else, valid or not.
 func decodeStatsFast(text string, p *StatsPayload) bool {
 	s := scanner{text: text}
 	s.object(func(key string) {
@@ -52,8 +52,8 @@ func decodeStatsFast(text string, p *StatsPayload) bool {
 	return !s.failed && s.pos == len(s.text)
 }
 
-// A scanner walks over compact JSON of objects, numbers and plain words. The first surprise sets failed, after which nothing
-// moves any more.
+// A scanner walks over compact JSON of objects, numbers and plain words. The first surprise sets failed, after which
+// nothing moves any more.
 type scanner struct {
 	text   string
 	pos    int

@@ -7,9 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// text reads a JSON string whose opening quote has been passed, and returns its value and the position behind the closing
-// quote. The value points into data or into d.scratch, so it is gone with the next call. Like encoding/json it replaces
-// invalid UTF-8 and lone surrogates by U+FFFD and refuses raw control characters.
+// text reads a JSON string whose opening quote has been passed, and returns its value and the position behind the
+// closing quote. The value points into data or into d.scratch, so it is gone with the next call. Like encoding/json it
+// replaces invalid UTF-8 and lone surrogates by U+FFFD and refuses raw control characters.
 func (d *Decoder) text(data []byte, pos int) (value []byte, next int, ok bool) {
 	start := pos
 	pos = plain(data, pos)
@@ -102,8 +102,8 @@ func hex4(data []byte, pos int) (r rune, ok bool) {
 }
 
 // plain returns the position of the first byte from pos on that does not stand for itself in a JSON string: a quote, a
-// backslash, a control character, or anything beyond ASCII, which must be checked. It looks at eight bytes at a time, since
-// nearly all of what a console prints is plain.
+// backslash, a control character, or anything beyond ASCII, which must be checked. It looks at eight bytes at a time,
+// since nearly all of what a console prints is plain.
 func plain(data []byte, pos int) int {
 	for ; len(data)-pos >= 8; pos += 8 {
 		if found := special(binary.LittleEndian.Uint64(data[pos:])); found != 0 {
@@ -119,8 +119,8 @@ func plain(data []byte, pos int) int {
 	return pos
 }
 
-// special has the highest bit set of each of x's eight bytes that does not stand for itself. It may have false alarms above the lowest
-// of them, through what the subtractions borrow.
+// special has the highest bit set of each of x's eight bytes that does not stand for itself. It may have false alarms
+// above the lowest of them, through what the subtractions borrow.
 func special(x uint64) uint64 {
 	const ones, highs = 0x0101010101010101, 0x8080808080808080
 	quote, slash := x^(ones*'"'), x^(ones*'\\')

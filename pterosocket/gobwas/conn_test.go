@@ -60,7 +60,8 @@ func must(t *testing.T, err error) {
 
 func text(size int) []byte { return bytes.Repeat([]byte("abcdefg\n"), size/8+1)[:size] }
 
-// Messages of all sizes, in fragments and not, compressed and not, arrive as they were sent; one over the limit is skipped.
+// Messages of all sizes, in fragments and not, compressed and not, arrive as they were sent; one over the limit is
+// skipped.
 func TestRead(t *testing.T) {
 	sizes := []int{0, 1, 125, 126, 507, 508, 509, 512, 1023, 1025, 4096, 32_764, 32_768, 32_769, 40_000, 65_535, 65_536, 600_000}
 	const limit = 500_000

@@ -13,9 +13,9 @@ import (
 
 // Dialer is a pterosocket.Dialer. Its zero value is ready for use.
 type Dialer struct {
-	// HTTPClient makes the handshake, so its proxy, TLS configuration, cookies and dial functions are used. Nil: Config.HTTPClient, or, if
-	// that is nil too, http.DefaultClient. It must speak HTTP/1.1, and the body of a "101 Switching Protocols" must be an
-	// io.ReadWriteCloser, as an *http.Transport's is.
+	// HTTPClient makes the handshake, so its proxy, TLS configuration, cookies and dial functions are used. Nil:
+	// Config.HTTPClient, or, if that is nil too, http.DefaultClient. It must speak HTTP/1.1, and the body of a "101
+	// Switching Protocols" must be an io.ReadWriteCloser, as an *http.Transport's is.
 	HTTPClient *http.Client
 	// Compression offers permessage-deflate, as Config.Compression does.
 	Compression bool
@@ -23,7 +23,8 @@ type Dialer struct {
 
 var _ pterosocket.ConfigurableDialer = Dialer{}
 
-// Configure returns a Dialer that uses client, unless d has one or client is nil, and offers compression if either says so.
+// Configure returns a Dialer that uses client, unless d has one or client is nil, and offers compression if either says
+// so.
 func (d Dialer) Configure(client *http.Client, compression bool) pterosocket.Dialer {
 	if d.HTTPClient == nil {
 		d.HTTPClient = client
@@ -32,8 +33,8 @@ func (d Dialer) Configure(client *http.Client, compression bool) pterosocket.Dia
 	return d
 }
 
-// Dial opens a websocket. ctx governs the handshake only. The error is a *pterosocket.HandshakeError when the server answers but
-// refuses.
+// Dial opens a websocket. ctx governs the handshake only. The error is a *pterosocket.HandshakeError when the server
+// answers but refuses.
 func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (pterosocket.Conn, error) {
 	client := *http.DefaultClient
 	if d.HTTPClient != nil {

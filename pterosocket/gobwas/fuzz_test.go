@@ -33,8 +33,8 @@ func (b *byteWise) Read(p []byte) (int, error) {
 // fuzzLimit is the limit of a message.
 const fuzzLimit = 1 << 16
 
-// messages reads what the library's own reader makes of a stream: its messages, nil for those over the limit, and whether a close frame
-// ended it.
+// messages reads what the library's own reader makes of a stream: its messages, nil for those over the limit, and
+// whether a close frame ended it.
 func messages(stream []byte, deflate bool) (all [][]byte, closed bool) {
 	control := func(h ws.Header, r io.Reader) error {
 		payload, err := io.ReadAll(r)
@@ -92,8 +92,8 @@ func inflated(data []byte) ([]byte, error) {
 	return text, err
 }
 
-// FuzzRead compares Read with the library's own reader, which works frame by frame and copies, on any stream of bytes in pieces of any
-// size.
+// FuzzRead compares Read with the library's own reader, which works frame by frame and copies, on any stream of bytes
+// in pieces of any size.
 func FuzzRead(f *testing.F) {
 	long := append([]byte("\x01\x7e\x02\x58"), bytes.Repeat([]byte("x"), 600)...)
 	for _, stream := range []string{

@@ -13,8 +13,8 @@ import (
 	"github.com/gobwas/ws/wsflate"
 )
 
-// A handshake is the client's side of the websocket handshake (RFC 6455, section 4.1), which net/http carries: the library's own
-// knows neither proxies nor cookies.
+// A handshake is the client's side of the websocket handshake (RFC 6455, section 4.1), which net/http carries: the
+// library's own knows neither proxies nor cookies.
 type handshake struct {
 	key     string
 	deflate bool // offer permessage-deflate

@@ -15,8 +15,8 @@ import (
 // errCorrupt says that a compressed message cannot be decompressed.
 var errCorrupt = errors.New("a compressed message is corrupt")
 
-// An inflater decompresses messages, each by itself. It has a window of 32 KiB, so it is borrowed. (The library's own puts a byte of 0
-// behind what ends too early, when it reads byte by byte.)
+// An inflater decompresses messages, each by itself. It has a window of 32 KiB, so it is borrowed. (The library's own
+// puts a byte of 0 behind what ends too early, when it reads byte by byte.)
 type inflater struct {
 	source *bufio.Reader
 	flate  io.ReadCloser
@@ -28,7 +28,8 @@ var inflaters = sync.Pool{New: func() any {
 	return &inflater{source, flate.NewReader(source)}
 }}
 
-// tail is what a message ends with and is not sent (RFC 7692, section 7.2.2), and a last block behind it, for flate to know the end.
+// tail is what a message ends with and is not sent (RFC 7692, section 7.2.2), and a last block behind it, for flate to
+// know the end.
 const tail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
 
 // inflate is message.Read of a compressed message; limit is of what comes out.
@@ -46,7 +47,8 @@ func inflate(f *fragments, buf []byte, limit int64) ([]byte, error) {
 	case err != nil && err != message.ErrTooLong:
 		return nil, err
 	}
-	// A compressor may mark a block as the last, behind which there is one byte more (section 7.2.3.4), and then what was not needed.
+	// A compressor may mark a block as the last, behind which there is one byte more (section 7.2.3.4), and then what was
+	// not needed.
 	rest, restErr := io.Copy(io.Discard, in.source)
 	switch {
 	case restErr != nil:

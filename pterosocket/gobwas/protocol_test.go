@@ -139,7 +139,8 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// Read answers a ping while somebody else is stuck in writing: as soon as that is over, and only the last. It never waits for him.
+// Read answers a ping while somebody else is stuck in writing: as soon as that is over, and only the last. It never
+// waits for him.
 func TestPingWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()

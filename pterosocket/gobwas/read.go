@@ -145,8 +145,8 @@ func (c *conn) control(h ws.Header) error {
 	return nil
 }
 
-// mayBeSent reports whether a close frame may have this code. The library's own check refuses codes that were registered after the
-// protocol, such as 1012 for a restart.
+// mayBeSent reports whether a close frame may have this code. The library's own check refuses codes that were
+// registered after the protocol, such as 1012 for a restart.
 func mayBeSent(code ws.StatusCode) bool {
 	switch code {
 	case ws.StatusNoMeaningYet, ws.StatusNoStatusRcvd, ws.StatusAbnormalClosure:

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The whole suite of package pterosocket, on this transport. Its tests open connections with the Dialer that dialerUnderTest returns; here
-// that is replaced by a file with this package's, since the library cannot import it.
+// The whole suite of package pterosocket, on this transport. Its tests open connections with the Dialer that
+// dialerUnderTest returns; here that is replaced by a file with this package's, since the library cannot import it.
 func TestWholeSuite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a while")

@@ -18,9 +18,9 @@ const (
 // bursts are *[burstSize]byte.
 var bursts = sync.Pool{New: func() any { return new([burstSize]byte) }}
 
-// A window is what has been read from the stream and not consumed yet. It tells when it is about to wait for the network, and reads much
-// at once while much comes: an idle connection, of which a program may have thousands, should not keep the memory that a busy one
-// needs.
+// A window is what has been read from the stream and not consumed yet. It tells when it is about to wait for the
+// network, and reads much at once while much comes: an idle connection, of which a program may have thousands, should
+// not keep the memory that a busy one needs.
 type window struct {
 	stream io.Reader
 	onWait func()
@@ -33,7 +33,8 @@ type window struct {
 	own        [ownSize]byte
 }
 
-// fill reads from the stream once, so that what is unread grows. There is to be room for want bytes in all, burstSize at most.
+// fill reads from the stream once, so that what is unread grows. There is to be room for want bytes in all, burstSize
+// at most.
 func (w *window) fill(want int) error {
 	if w.err != nil {
 		w.close()
@@ -74,8 +75,8 @@ func (w *window) fill(want int) error {
 // finText is how a text message in one piece begins.
 const finText = 0x80 | byte(ws.OpText)
 
-// text consumes and returns the next message if it is a text in one frame that has arrived to its end, as nearly all are. Asking the
-// library for the header of each costs a fifth of what reading it does.
+// text consumes and returns the next message if it is a text in one frame that has arrived to its end, as nearly all
+// are. Asking the library for the header of each costs a fifth of what reading it does.
 func (w *window) text(limit int64) ([]byte, bool) {
 	frame := w.buf[w.start:w.end]
 	if len(frame) < 4 || frame[0] != finText {

@@ -33,8 +33,8 @@ func (c *chunked) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Everything comes out once and in order, however it arrives and is asked for, also what comes together with an error, as from a TLS
-// connection that says goodbye.
+// Everything comes out once and in order, however it arrives and is asked for, also what comes together with an error,
+// as from a TLS connection that says goodbye.
 func TestWindow(t *testing.T) {
 	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 1))

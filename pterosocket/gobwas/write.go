@@ -12,7 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// answerFor is how long the answer to a ping or a close frame may take to be written. A peer that takes no more for so long is gone.
+// answerFor is how long the answer to a ping or a close frame may take to be written. A peer that takes no more for so
+// long is gone.
 const answerFor = 5 * time.Second
 
 // frames are *bytes.Buffer, for what is being written.
@@ -42,8 +43,8 @@ func (c *conn) writeFrame(op ws.OpCode, payload []byte) error {
 	return err
 }
 
-// send writes a frame when its turn comes. When ctx ends before that, nothing has happened; when it ends in the middle of the frame, the
-// connection is lost.
+// send writes a frame when its turn comes. When ctx ends before that, nothing has happened; when it ends in the middle
+// of the frame, the connection is lost.
 func (c *conn) send(ctx context.Context, op ws.OpCode, payload []byte) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -115,9 +116,9 @@ type answer struct {
 	payload []byte
 }
 
-// owe answers the peer, at once or, since Read must not wait for a Write, as soon as what is being written is. Of several pings the
-// last is answered (RFC 6455, section 5.5.3), and nothing behind a close frame. With a peer that takes nothing any more Read does
-// wait, for answerFor: there is nothing else to be lost.
+// owe answers the peer, at once or, since Read must not wait for a Write, as soon as what is being written is. Of
+// several pings the last is answered (RFC 6455, section 5.5.3), and nothing behind a close frame. With a peer that
+// takes nothing any more Read does wait, for answerFor: there is nothing else to be lost.
 func (c *conn) owe(op ws.OpCode, payload []byte) {
 	owed := answer{op, bytes.Clone(payload)}
 	c.mu.Lock()

@@ -12,10 +12,11 @@ type Dialect int
 const (
 	// Pterodactyl is Pterodactyl's panel and Wings, 1.11: no limits, no compression, stays open when suspended.
 	Pterodactyl Dialect = iota
-	// Pelican is Pelican's panel and Wings, and also what Pterodactyl became with 1.12: message limits with throttled frames, 30
-	// sockets a server, frames of at most 4,096 bytes, close code 4409 when suspended, permessage-deflate.
+	// Pelican is Pelican's panel and Wings, and also what Pterodactyl became with 1.12: message limits with throttled
+	// frames, 30 sockets a server, frames of at most 4,096 bytes, close code 4409 when suspended, permessage-deflate.
 	Pelican
-	// Calagopus is Calagopus' panel and Wings, known from its source: flat credentials, no Origin check, its own events and closes.
+	// Calagopus is Calagopus' panel and Wings, known from its source: flat credentials, no Origin check, its own events
+	// and closes.
 	Calagopus
 )
 
@@ -60,27 +61,29 @@ type Config struct {
 	Offline    bool          // the server is offline at the beginning, not running
 	StartDelay time.Duration // from starting to running; 0: 150 ms
 	StopDelay  time.Duration // from stopping to offline; 0: StartDelay
-	// Game answers a command with lines for the console. It is called for one command after the other, in the order in which
-	// they reached the game. Nil: the command itself is printed, as the recorded game did.
+	// Game answers a command with lines for the console. It is called for one command after the other, in the order in
+	// which they reached the game. Nil: the command itself is printed, as the recorded game did.
 	Game func(command string) []string
-	// StartLines are what the game prints when it starts; between the last two it takes StartDelay. Nil: what the recorded game did.
+	// StartLines are what the game prints when it starts; between the last two it takes StartDelay. Nil: what the recorded
+	// game did.
 	StartLines []string
 	// Stats are what stats frames say while the server is not offline. Nil: what the recorded game's said.
 	Stats func(state string, uptime time.Duration) Stats
-	// OnMessage is called for each message from a client, in the goroutine that handles it, before it is handled. A hook that
-	// delays some messages makes others overtake them, as on a real daemon.
+	// OnMessage is called for each message from a client, in the goroutine that handles it, before it is handled. A hook
+	// that delays some messages makes others overtake them, as on a real daemon.
 	OnMessage func(Message)
 
-	// Reorder starts the goroutine of each message up to 5 ms late, some later than others, as the scheduler of a real daemon does. So
-	// commands that arrive together run in any order, those 5 ms apart in theirs.
+	// Reorder starts the goroutine of each message up to 5 ms late, some later than others, as the scheduler of a real
+	// daemon does. So commands that arrive together run in any order, those 5 ms apart in theirs.
 	Reorder bool
-	// Bunch is a network that forwards what it has got only at whole multiples of this time, in both directions. 0: at once.
+	// Bunch is a network that forwards what it has got only at whole multiples of this time, in both directions. 0: at
+	// once.
 	Bunch time.Duration
 
 	// NoLimits switches off the message limits of the Pelican dialect; Limits switches them on for Pterodactyl.
 	NoLimits, Limits bool
-	// DropSlowReaders drops console lines for a client that is 10 ms late with reading, and status, stats and backup events at once,
-	// as daemons do. Off by default, since a loaded machine can be that late.
+	// DropSlowReaders drops console lines for a client that is 10 ms late with reading, and status, stats and backup
+	// events at once, as daemons do. Off by default, since a loaded machine can be that late.
 	DropSlowReaders bool
 }
 

@@ -118,8 +118,8 @@ func first(frames []string, text string) (out []string) {
 	return out
 }
 
-// The fake says what the recorded daemons said, byte for byte but for times and ids: connecting, a start, a refused start, and a
-// token that has ended.
+// The fake says what the recorded daemons said, byte for byte but for times and ids: connecting, a start, a refused
+// start, and a token that has ended.
 func TestFramesEqualTheRecordedOnes(t *testing.T) {
 	for dir, dialect := range map[string]pterotest.Dialect{"ptero": pterotest.Pterodactyl, "pelican": pterotest.Pelican} {
 		t.Run(dialect.String(), func(t *testing.T) {

@@ -47,7 +47,8 @@ func Example() {
 	// Output: [say welcome, Alex] <nil>
 }
 
-// Inside a synctest bubble a night passes in a moment: the token is renewed, the daemon restarts, and the bot still greets.
+// Inside a synctest bubble a night passes in a moment: the token is renewed, the daemon restarts, and the bot still
+// greets.
 func TestBotOverNight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := pterotest.NewServer(pterotest.Config{InMemory: true})

@@ -28,8 +28,8 @@ func (s *Server) ExpireTokens() {
 	s.expired = s.issued
 }
 
-// DenyTokens makes the daemon refuse all tokens issued so far, and, since tokens carry whole seconds, those issued within this
-// second.
+// DenyTokens makes the daemon refuse all tokens issued so far, and, since tokens carry whole seconds, those issued
+// within this second.
 func (s *Server) DenyTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Server) CloseAll(code int, reason string) {
 	}
 }
 
-// Freeze lets the network of all present connections go without a word: nothing arrives any more, in neither direction, and
-// nobody is told. New connections are not concerned.
+// Freeze lets the network of all present connections go without a word: nothing arrives any more, in neither direction,
+// and nobody is told. New connections are not concerned.
 func (s *Server) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,8 @@ func (s *Server) FreezeNew(frozen bool) {
 	s.freezeNew = frozen
 }
 
-// SetDown lets the daemon answer no handshake, and drops its connections, until it is called with false. The panel goes on.
+// SetDown lets the daemon answer no handshake, and drops its connections, until it is called with false. The panel goes
+// on.
 func (s *Server) SetDown(down bool) {
 	s.mu.Lock()
 	s.down = down
@@ -103,8 +104,8 @@ func (s *Server) RestartDaemon() {
 	s.Drop()
 }
 
-// Suspend suspends the server: the panel answers 409, the server stops. Pterodactyl lets connections stand, Pelican drops them and
-// closes new ones with 4409. What Calagopus does is not known; here it drops them.
+// Suspend suspends the server: the panel answers 409, the server stops. Pterodactyl lets connections stand, Pelican
+// drops them and closes new ones with 4409. What Calagopus does is not known; here it drops them.
 func (s *Server) Suspend() {
 	s.mu.Lock()
 	s.suspended = true
@@ -131,8 +132,8 @@ func (s *Server) Suspended() bool {
 	return s.suspended
 }
 
-// Delete deletes the server. With announce the daemon sends its deleted event, which real ones do not always. Pterodactyl closes with
-// 1001; the others just drop.
+// Delete deletes the server. With announce the daemon sends its deleted event, which real ones do not always.
+// Pterodactyl closes with 1001; the others just drop.
 func (s *Server) Delete(announce bool) {
 	s.mu.Lock()
 	s.deleted = true
@@ -152,8 +153,8 @@ func (s *Server) Delete(announce bool) {
 	}
 }
 
-// Revoke takes the user's access to the server away: the panel answers 404. Pterodactyl refuses the user's tokens on the standing
-// connection, Pelican drops every user's connection, Calagopus closes with 1000 "permission revoked".
+// Revoke takes the user's access to the server away: the panel answers 404. Pterodactyl refuses the user's tokens on
+// the standing connection, Pelican drops every user's connection, Calagopus closes with 1000 "permission revoked".
 func (s *Server) Revoke() {
 	s.mu.Lock()
 	s.revoked = true

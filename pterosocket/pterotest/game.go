@@ -15,8 +15,8 @@ const (
 	keepHistory = 4096     // lines
 )
 
-// Print prints lines on the game's console. An empty one comes in the history only. One of more than 64 KiB comes in pieces of 64 KiB,
-// and the 4 KiB behind each piece are lost, as with the daemons.
+// Print prints lines on the game's console. An empty one comes in the history only. One of more than 64 KiB comes in
+// pieces of 64 KiB, and the 4 KiB behind each piece are lost, as with the daemons.
 func (s *Server) Print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,9 +68,9 @@ func (s *Server) replayed() ([]string, func([]string, func(string))) {
 	return slices.Clone(lines), s.onReplay
 }
 
-// OnReplay lets replay answer "send logs" in the daemon's place: it gets the lines that the daemon would send, and sends what it
-// likes. With it a test lets live lines fall into the replay, or nothing come at all. While the server is offline nothing is replayed, and
-// replay is not called. Nil restores the daemon.
+// OnReplay lets replay answer "send logs" in the daemon's place: it gets the lines that the daemon would send, and
+// sends what it likes. With it a test lets live lines fall into the replay, or nothing come at all. While the server is
+// offline nothing is replayed, and replay is not called. Nil restores the daemon.
 func (s *Server) OnReplay(replay func(history []string, send func(line string))) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -147,7 +147,8 @@ func calagopusReason(err error) string {
 	return "signature"
 }
 
-// expire is what Calagopus does with a token that has ended: it says so, sends no console any more, and closes at the next frame.
+// expire is what Calagopus does with a token that has ended: it says so, sends no console any more, and closes at the
+// next frame.
 func (k *socket) expire() {
 	k.mu.Lock()
 	told := k.overdue

@@ -30,8 +30,8 @@ func newLimits() *limits {
 	}
 }
 
-// admit returns "" when a message may pass, and otherwise what is exceeded: "global" or the event. tell: say so to the client,
-// which happens once for a stretch of throttling.
+// admit returns "" when a message may pass, and otherwise what is exceeded: "global" or the event. tell: say so to the
+// client, which happens once for a stretch of throttling.
 func (l *limits) admit(event string) (exceeded string, tell bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -96,8 +96,8 @@ func (s *Server) bunch(conn net.Conn) net.Conn {
 	return end
 }
 
-// faultConn is a server's end of a connection that can be frozen: from then on it swallows what is written and what arrives, as
-// a network does that has gone without closing anything.
+// faultConn is a server's end of a connection that can be frozen: from then on it swallows what is written and what
+// arrives, as a network does that has gone without closing anything.
 type faultConn struct {
 	net.Conn
 	frozen atomic.Bool

@@ -62,8 +62,8 @@ func (s *Server) outcome(successful bool) string {
 	return ""
 }
 
-// Transfer moves the server to the other node: it tells the clients the statuses, the panel's URL points to the new node, and the
-// old one does not know the server any more.
+// Transfer moves the server to the other node: it tells the clients the statuses, the panel's URL points to the new
+// node, and the old one does not know the server any more.
 func (s *Server) Transfer() {
 	s.beginTransfer()
 	s.mu.Lock()
@@ -85,8 +85,8 @@ func (s *Server) beginTransfer() {
 		" [Transfer System] [Source Node]:\x1b[39m Preparing to stream server data to destination...\x1b[0m")
 }
 
-// MatchFeature prints a line that matches the pattern of one of the server's features, such as key "eula". Only Pelican tells
-// of the match.
+// MatchFeature prints a line that matches the pattern of one of the server's features, such as key "eula". Only Pelican
+// tells of the match.
 func (s *Server) MatchFeature(key, pattern, line string) {
 	s.Print(line)
 	if s.cfg.Dialect == Pelican {

@@ -61,8 +61,8 @@ func panelError(w http.ResponseWriter, status int, code, detail string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": code, "status": strconv.Itoa(status), "detail": detail}}})
 }
 
-// FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page otherwise.
-// Several calls queue up.
+// FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page
+// otherwise. Several calls queue up.
 func (s *Server) FailPanel(status int, detail string) {
 	s.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		if status >= 500 {
@@ -83,8 +83,9 @@ func (s *Server) RateLimitPanel(after time.Duration) {
 	})
 }
 
-// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having answered it, and is
-// forgotten then. A request for which it returns false is answered as usual. Several handlers queue up. InterceptPanel is for one that stays.
+// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having
+// answered it, and is forgotten then. A request for which it returns false is answered as usual. Several handlers queue
+// up. InterceptPanel is for one that stays.
 func (s *Server) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
 	s.addPanelFault(false, handle)
 }

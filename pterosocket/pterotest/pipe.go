@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// pipeBuffer is how much a pipe holds in each direction. net.Pipe holds nothing, so that two peers who write at the same time, both
-// answering a ping for example, would wait for each other for ever, which no real network does to them.
+// pipeBuffer is how much a pipe holds in each direction. net.Pipe holds nothing, so that two peers who write at the
+// same time, both answering a ping for example, would wait for each other for ever, which no real network does to them.
 const pipeBuffer = 64 << 10
 
-// newPipe returns the two ends of a connection in memory. Waiting for it is something that testing/synctest lets time pass for.
+// newPipe returns the two ends of a connection in memory. Waiting for it is something that testing/synctest lets time
+// pass for.
 func newPipe() (client, server net.Conn) {
 	a, b := newHalf(), newHalf()
 	return &pipeEnd{in: a, out: b}, &pipeEnd{in: b, out: a}

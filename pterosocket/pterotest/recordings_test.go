@@ -20,8 +20,9 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-// A scene plays one recorded connection against the fake: what the recorded client sent is sent at the same moments, and what was done to
-// the recorded daemon is done to the fake. What the fake says must then be what the recorded daemon said.
+// A scene plays one recorded connection against the fake: what the recorded client sent is sent at the same moments,
+// and what was done to the recorded daemon is done to the fake. What the fake says must then be what the recorded
+// daemon said.
 type scene struct {
 	file       string // below ptero/ and pelican/
 	connection int
@@ -176,8 +177,8 @@ func do(t *testing.T, srv *pterotest.Server, note string, entries []recorded.Ent
 	}
 }
 
-// byEvent sorts frames by their event: in which order a daemon's goroutines come to send is their own affair. Stats come each second
-// by themselves, so only those of an offline server are looked at.
+// byEvent sorts frames by their event: in which order a daemon's goroutines come to send is their own affair. Stats
+// come each second by themselves, so only those of an offline server are looked at.
 func (sc scene) byEvent(frames []string) map[string][]string {
 	sorted := make(map[string][]string)
 	for _, f := range frames {
@@ -247,7 +248,8 @@ func (p *peer) listen() (said func() []string) {
 // sendText sends a frame as it is. Whether it arrives is the daemon's affair.
 func (p *peer) sendText(text string) { _ = p.conn.Write(p.t.Context(), []byte(text)) }
 
-// inHistory: the recorded game had printed other lines before, which a replay shows; or the daemon did not survive the scene.
+// inHistory: the recorded game had printed other lines before, which a replay shows; or the daemon did not survive the
+// scene.
 func inHistory(frame string) bool { return strings.Contains(frame, `"console output"`) }
 
 // stray: empty lines that a container's removal causes on some days.

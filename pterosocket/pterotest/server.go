@@ -104,7 +104,8 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// lock is a mutex that is held while waiting for something. Waiting for it is something that testing/synctest lets time pass for.
+// lock is a mutex that is held while waiting for something. Waiting for it is something that testing/synctest lets time
+// pass for.
 type lock chan struct{}
 
 func (l lock) Lock()   { l <- struct{}{} }
@@ -134,7 +135,8 @@ func (s *Server) spawn(f func()) {
 	}
 }
 
-// Close drops all connections and waits until every goroutine of the Server has ended, hooks of yours that are at work included.
+// Close drops all connections and waits until every goroutine of the Server has ended, hooks of yours that are at work
+// included.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

@@ -101,8 +101,8 @@ func (k *socket) serve() {
 	}
 }
 
-// schedulingDelay is how late a message's goroutine is. Of messages 1 ms apart about a tenth are handled in the wrong order then, of those
-// 2 ms apart few, of those 5 ms apart none, as was measured.
+// schedulingDelay is how late a message's goroutine is. Of messages 1 ms apart about a tenth are handled in the wrong
+// order then, of those 2 ms apart few, of those 5 ms apart none, as was measured.
 func schedulingDelay() time.Duration {
 	return time.Duration(min(mathrand.ExpFloat64()*float64(600*time.Microsecond), float64(4900*time.Microsecond)))
 }
@@ -146,8 +146,8 @@ func (k *socket) push(event string, args ...string) bool {
 	return true
 }
 
-// late reports whether the client is too late with reading for an event, with a full queue: by 10 ms for what is printed, by hardly
-// anything for the rest. k.mu is held.
+// late reports whether the client is too late with reading for an event, with a full queue: by 10 ms for what is
+// printed, by hardly anything for the rest. k.mu is held.
 func (k *socket) late(event string) bool {
 	if k.writing.IsZero() || len(k.queue) < sinkQueue {
 		return false
@@ -224,7 +224,8 @@ func (k *socket) token() *claims {
 	return k.claims
 }
 
-// send sends a frame, or, if the token is not good any more, a jwt error in its place. What the user may not see is not sent.
+// send sends a frame, or, if the token is not good any more, a jwt error in its place. What the user may not see is not
+// sent.
 func (k *socket) send(event string, args ...string) error {
 	c := k.token()
 	if err := k.s.check(c); err != nil {

@@ -2,8 +2,8 @@ package pterotest
 
 import "context"
 
-// WaitFor waits until cond is true. It looks whenever a client connects, authenticates, sends or leaves, when the panel is asked,
-// and when the server's state changes. It returns ctx's error if that comes first.
+// WaitFor waits until cond is true. It looks whenever a client connects, authenticates, sends or leaves, when the panel
+// is asked, and when the server's state changes. It returns ctx's error if that comes first.
 func (s *Server) WaitFor(ctx context.Context, cond func() bool) error {
 	for {
 		s.mu.Lock()

@@ -7,10 +7,11 @@
 //	pteroconsole power restart                                          # waits until it is done
 //	pteroconsole logs                                                   # the daemon's recent lines
 //
-// In a pipe, lines of standard input are commands, console lines go to standard output, and everything else to standard error.
+// In a pipe, lines of standard input are commands, console lines go to standard output, and everything else to standard
+// error.
 //
-// The exit status is 0 when the program was told to end, 1 when the connection ended with an error or could not be made, and 2 when
-// the arguments are wrong.
+// The exit status is 0 when the program was told to end, 1 when the connection ended with an error or could not be
+// made, and 2 when the arguments are wrong.
 package main
 
 import (

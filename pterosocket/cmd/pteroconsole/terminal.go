@@ -13,7 +13,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
-// terminal is a view for a person: output scrolls above the line that is being typed, and the title tells how the server is.
+// terminal is a view for a person: output scrolls above the line that is being typed, and the title tells how the
+// server is.
 type terminal struct {
 	*term.Terminal
 	out    io.Writer // beside the Terminal, for the title

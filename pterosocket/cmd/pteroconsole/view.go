@@ -231,8 +231,8 @@ func escapeControls(line []byte) []byte {
 // answerFor is how long the console goes on after the last of the commands in a pipe.
 const answerFor = time.Second
 
-// readLines sends the lines of r as commands until r or quit ends. Behind the last command the answer is waited for, and then the
-// program ends, unless something else says when. Without any command the end of r means nothing.
+// readLines sends the lines of r as commands until r or quit ends. Behind the last command the answer is waited for,
+// and then the program ends, unless something else says when. Without any command the end of r means nothing.
 func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, commands *pterosocket.Commands, v view, bounded bool) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -267,7 +267,8 @@ func execute(ctx context.Context, quit context.CancelFunc, line string, commands
 	if line == "" {
 		return nil
 	}
-	// A pipe does not know when the connection stands; a person who typed while it was away would be surprised by a late command.
+	// A pipe does not know when the connection stands; a person who typed while it was away would be surprised by a late
+	// command.
 	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := commands.Ready(ready); err != nil {

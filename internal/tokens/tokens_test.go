@@ -1,0 +1,107 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/pterosocket/pterosocket-go/internal/panel"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type source func() (panel.Credentials, error)
+
+func (s source) Credentials(context.Context) (panel.Credentials, error) { return s() }
+
+var errLater = errors.New("later")
+
+func cache(s source) *Cache {
+	return &Cache{
+		Source: s,
+		RetryAfter: func(err error) time.Duration {
+			if errors.Is(err, errLater) {
+				return time.Minute
+			}
+			return 0
+		},
+		Check:    func(*url.URL) error { return nil },
+		Log:      slog.New(slog.DiscardHandler),
+		Requests: new(atomic.Uint64),
+	}
+}
+
+// A token is used until it is due; five are asked for in a minute, whatever happens.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []time.Time
+		c := cache(func() (panel.Credentials, error) {
+			asked = append(asked, time.Now())
+			return panel.Credentials{Token: "t", Socket: "wss://node/ws"}, nil
+		})
+		for range 100 {
+			if _, err := c.Get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(asked) != 1 {
+			t.Errorf("%d requests for a token that is good", len(asked))
+		}
+		for range 30 {
+			c.Forget()
+			if _, err := c.Get(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := budget; i < len(asked); i++ {
+			if d := asked[i].Sub(asked[i-budget]); d < time.Minute {
+				t.Fatalf("six requests within %v", d)
+			}
+		}
+		c.Forget()
+		for c.Blocked() == 0 {
+			c.Forget()
+			_, _ = c.Get(t.Context())
+			c.Forget()
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Get(short); !errors.Is(err, ErrBudget) {
+			t.Errorf("beyond the budget: %v", err)
+		}
+	})
+}
+
+// What the panel asks for is waited for, or said at once.
+func TestRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := true
+		c := cache(func() (panel.Credentials, error) {
+			if fail {
+				return panel.Credentials{}, errLater
+			}
+			return panel.Credentials{Token: "t", Socket: "wss://node/ws"}, nil
+		})
+		start := time.Now()
+		if _, err := c.Get(t.Context()); !errors.Is(err, errLater) {
+			t.Error(err)
+		}
+		fail = false
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wait *WaitError
+		if _, err := c.Get(short); !errors.As(err, &wait) || !errors.Is(err, errLater) {
+			t.Error(err)
+		}
+		if _, err := c.Get(t.Context()); err != nil || time.Since(start) < time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+	})
+}
