@@ -10,7 +10,7 @@ PKGS    := ./...
 NESTED  := pterosocket/gobwas internal/bench internal/interop
 NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
-.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop
+.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -55,6 +55,9 @@ microbench: ## decoding, the queue and delivery
 
 idle: ## 20,000 idle connections for two hours of virtual time: no growth
 	PTERO_IDLE=20000 $(GO) test -count 1 -timeout 30m -v -run '^TestIdleConnectionsDoNotGrow$$' ./pterosocket
+
+model: ## the model of resuming, 20,000 seeds in each mode; takes a few minutes
+	PTERO_MODEL=20000 $(GO) test -count 1 -timeout 30m -v -run '^TestAgainstAModel$$' ./internal/replay
 
 chaos: ## days of virtual time with mixed faults; SEED= replays a run
 	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^(TestChaos|TestStoppedConsumerUnderAFlood)$$' ./pterosocket

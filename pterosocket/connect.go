@@ -12,7 +12,7 @@ import (
 // ctx governs the whole life of the connection, reconnects included. When it ends, everything ends at once.
 // Commands.Close ends it gracefully.
 //
-// Connect fails at once with what retrying does not cure: an error that is ErrInvalidConfig, ErrUnauthorized,
+// Connect fails at once with what retrying does not cure: errors.Is finds ErrInvalidConfig, ErrUnauthorized,
 // ErrForbidden, ErrServerNotFound, ErrOriginRejected, ErrAuthRejected, ErrInsecureSocket or ErrConflict, or
 // ErrRateLimited when the panel wants to be left alone for longer than Config.ConnectTimeout. Anything else it retries
 // until ConnectTimeout. When it fails, nothing is left behind.

@@ -7,9 +7,8 @@
 //	})
 //
 // There are no callbacks: Connect returns a channel of typed events and a Commands sender, for select loops and
-// pipelines. Under the one context given to Connect, a supervisor makes one connection after the other and reads from
-// it, and an errgroup runs each connection's writer and token renewer while they have something to do. When the channel
-// is closed, nothing of it is left.
+// pipelines. Under the one context given to Connect, a supervisor makes one connection after the other, and an errgroup
+// runs each connection's reader, writer and token renewer. When the channel is closed, nothing of it is left.
 //
 // # What is promised
 //

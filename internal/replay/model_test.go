@@ -254,9 +254,7 @@ func run(texts string, harsh bool, seed uint64) (o outcome) {
 	// live.
 	want := textsOf(m.log[seen:])
 	var have []string
-	for _, text := range got.Missed {
-		have = append(have, text)
-	}
+	have = append(have, got.Missed...)
 	for _, line := range a {
 		have = append(have, strings.ReplaceAll(line.Text, "\r\n", " \r"))
 	}
