@@ -144,21 +144,22 @@ type node struct {
 }
 
 type layout struct {
-	seen   []uint64
-	second []Line
-	items  []item
-	live   []Line // without the daemon's own
-	keys   []uint64
-	known  int // live lines that had come when the log was asked for
-	asked  time.Time
-	places map[uint64][]int32 // of the texts in seen
-	where  map[uint64][]int32 // and in live
-	unlike float64            // what it costs that a text repeats
-	layers [][]node
+	seen    []uint64
+	second  []Line
+	items   []item
+	live    []Line // without the daemon's own
+	keys    []uint64
+	known   int // live lines that had come when the log was asked for
+	asked   time.Time
+	places  map[uint64][]int32 // of the texts in seen
+	where   map[uint64][]int32 // and in live
+	unlike  float64            // what it costs that a text repeats
+	skipped []float64          // what it costs that the first so many of live did not come on the second connection
+	layers  [][]node
 }
 
 func newLayout(seen []uint64, before, second, live []Line, asked time.Time) *layout {
-	l := &layout{seen: seen, second: second, asked: asked, places: make(map[uint64][]int32), where: make(map[uint64][]int32)}
+	l := &layout{skipped: []float64{0}, seen: seen, second: second, asked: asked, places: make(map[uint64][]int32), where: make(map[uint64][]int32)}
 	for i, key := range seen {
 		l.places[key] = append(l.places[key], int32(i))
 	}
@@ -169,6 +170,7 @@ func newLayout(seen []uint64, before, second, live []Line, asked time.Time) *lay
 		key := Key(line.Text)
 		l.where[key] = append(l.where[key], int32(len(l.keys)))
 		l.live, l.keys = append(l.live, line), append(l.keys, key)
+		l.skipped = append(l.skipped, l.skipped[len(l.skipped)-1]+max(0, min(bitsSkipped, inBits(line.At.Sub(asked)))))
 		if line.At.Before(asked) {
 			l.known++
 		}
@@ -325,8 +327,8 @@ func (l *layout) ofLive(n *node, it *item, reach func(state, float64, bool)) {
 	}
 	for _, at := range l.near(it) {
 		bits := stray(n) + l.distance(it.at, l.live[at].At)
-		for i := l.known; i < int(at); i++ {
-			bits += min(bitsSkipped, inBits(l.live[i].At.Sub(l.asked)))
+		if int(at) > l.known {
+			bits += l.skipped[at] - l.skipped[l.known]
 		}
 		s.live = at + 1
 		reach(s, bits, true)
