@@ -313,7 +313,8 @@ func difference(want, have []string) (lost, beyond int) {
 //
 // What must hold: nothing is lost or doubled without a Gap. Harsh is a daemon that takes up to 70 ms to read its log
 // and 3 ms to write a line of it, behind a network of which the two connections see different delays: there one run in
-// five hundred may go wrong, and one in twenty-five of those in which four of five lines are the same.
+// five hundred may go wrong, and one in ten of those in which four of five lines are the same (one in twenty-five where
+// it is not harsh).
 func TestAgainstAModel(t *testing.T) {
 	seeds := 500
 	if n, err := strconv.Atoi(os.Getenv("PTERO_MODEL")); err == nil {
@@ -359,8 +360,14 @@ func testModel(t *testing.T, texts string, harsh bool, seeds int) {
 	if harsh || texts == "mixed" || texts == "periodic" {
 		allowed = 1 + seeds/25
 	}
-	if harsh && texts == "repeated" {
+	switch {
+	case harsh && texts == "repeated":
 		allowed = 1 + seeds/500
+	case harsh: // hardly anything but equal lines and guesses
+		allowed = 1 + seeds/10
+	}
+	if texts == "unique" {
+		allowed = 0
 	}
 	if wrong > allowed {
 		t.Errorf("%d runs went wrong, %d may", wrong, allowed)
