@@ -126,6 +126,9 @@ func (s *session) second(ctx context.Context, r *recording, conns chan<- Conn) e
 		case JWTError:
 			return &authRefused{ev.Message}
 		case DaemonError:
+			if withoutEventID(ev.Message) == ev.Message {
+				continue // it is no answer to this connection
+			}
 			return errors.New(printable(withoutEventID(ev.Message), 200))
 		}
 	}

@@ -130,6 +130,7 @@ func (c *console) release(r replay.Reading, err error) {
 	held := c.held
 	c.stop(held)
 	c.held = nil
+	r = r.Certain()
 	before, behind := !r.Joins || r.Close, !r.Reaches
 	switch {
 	case c.anew:

@@ -107,3 +107,22 @@ func TestWrongOriginIsSaidAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// The library's own budget is a rate limit like the panel's.
+func TestBudgetIsARateLimit(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		cfg := config(srv)
+		cfg.Backoff = pterosocket.Backoff{Min: time.Millisecond, Max: time.Millisecond}
+		cfg.ConnectTimeout = 10 * time.Second
+		asked := 0
+		srv.InterceptPanel(func(w responseWriter, _ *request) bool {
+			asked++
+			w.WriteHeader(502)
+			return true
+		})
+		_, _, err := open(t.Context(), cfg)
+		if err == nil || asked != 5 {
+			t.Errorf("%d requests, %v", asked, err)
+		}
+	})
+}

@@ -247,7 +247,7 @@ func (s *session) isUp() bool {
 // pause lets d pass. When the panel has said no it ends when the daemon refuses the token too.
 func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error {
 	if !saidNo {
-		return sleep(ctx, d)
+		return backoff.Sleep(ctx, d)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -271,7 +271,7 @@ func (s *session) awaitSecond(ctx context.Context) error {
 	if wait <= 0 {
 		return nil
 	}
-	return sleep(ctx, wait)
+	return backoff.Sleep(ctx, wait)
 }
 
 // freshToken asks for a token. It returns errMoved when the server has moved to another node.

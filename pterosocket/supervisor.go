@@ -150,7 +150,7 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 		return false, err
 	}
 	c.report(a, s, stood, delay, a.failure)
-	if sleep(a.connecting, delay) != nil {
+	if backoff.Sleep(a.connecting, delay) != nil {
 		if c.soft.Err() != nil {
 			return false, c.cause()
 		}
@@ -186,7 +186,7 @@ func (c *client) delay(a *attempts, err error) (time.Duration, error) {
 		c.tokens.Forget()
 	}
 	delay = max(delay, retryAfterOf(err), c.tokens.Blocked())
-	if deadline, ok := a.connecting.Deadline(); ok && !patient && retryAfterOf(err) > time.Until(deadline) {
+	if deadline, ok := a.connecting.Deadline(); ok && !patient && retryAfterOf(err) > max(0, time.Until(deadline)) {
 		return 0, err
 	}
 	return delay, nil
@@ -221,6 +221,9 @@ func (c *client) cause() error {
 // open makes one connection, which is to be authenticated yet.
 func (c *client) open(a *attempts) (*session, error) {
 	tok, err := c.tokens.Get(a.connecting)
+	if errors.Is(err, tokens.ErrBudget) {
+		err = fmt.Errorf("%w: %w", ErrRateLimited, err)
+	}
 	if err != nil {
 		return nil, redact(err, c.cfg.APIKey)
 	}

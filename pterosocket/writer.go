@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pterosocket/pterosocket-go/internal/backoff"
 	"github.com/pterosocket/pterosocket-go/internal/pace"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
@@ -85,7 +86,7 @@ func (s *session) barrier(ctx context.Context) error {
 		if answered || err != nil {
 			return err
 		}
-		if sleep(ctx, pingPause) != nil {
+		if backoff.Sleep(ctx, pingPause) != nil {
 			return nil
 		}
 	}
@@ -161,7 +162,7 @@ func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err erro
 	})()
 	if err := s.conn.Write(bounded, r.frame); err != nil {
 		r.settle(ErrUncertain)
-		if sleep(ctx, readerGrace) != nil { // the reader knows better why
+		if backoff.Sleep(ctx, readerGrace) != nil { // the reader knows better why
 			return false, nil
 		}
 		return false, fmt.Errorf("writing to the daemon: %w", err)

@@ -3,6 +3,7 @@
 package backoff
 
 import (
+	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -34,3 +35,15 @@ func (b *Backoff) Fresh() bool { return b.failures == 0 }
 
 // Reset forgets the failures.
 func (b *Backoff) Reset() { b.failures = 0 }
+
+// Sleep waits for d, or until ctx ends, whose cause it returns then.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pterosocket/pterosocket-go/internal/backoff"
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
@@ -177,14 +178,7 @@ func (c *Cache) wait(ctx context.Context) error {
 		return why
 	}
 	c.Log.Info("waiting before asking for credentials again", "delay", delay)
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return backoff.Sleep(ctx, delay)
 }
 
 func (c *Cache) check(socket string) error {
