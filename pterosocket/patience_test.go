@@ -108,8 +108,8 @@ func TestWrongOriginIsSaidAtOnce(t *testing.T) {
 	})
 }
 
-// The library's own budget is a rate limit like the panel's.
-func TestBudgetIsARateLimit(t *testing.T) {
+// The budget holds while Connect retries as fast as it is told to.
+func TestBudgetHoldsWhileConnecting(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		cfg := config(srv)
 		cfg.Backoff = pterosocket.Backoff{Min: time.Millisecond, Max: time.Millisecond}
