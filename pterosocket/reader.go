@@ -79,8 +79,9 @@ func (s *session) handle(ev Event) error {
 		s.console.changed()
 		return nil
 	case JWTError:
+		err := s.onJWTError(ev.Message) // first, so that whoever reads the event finds that no commands are taken
 		s.owner.emit(ev)
-		return s.onJWTError(ev.Message)
+		return err
 	case DaemonError:
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is
 		// good.
