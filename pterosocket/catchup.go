@@ -1,12 +1,12 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pterosocket/pterosocket-go/internal/replay"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
@@ -48,49 +48,33 @@ func (s *session) catchUp(ctx context.Context) {
 // has from the session's own. hold is how long the first live line may wait; 0: for ever. With an error it returns what
 // is known nevertheless.
 //
-// The second connection has the same URL and token. It lives in two goroutines that end before readLog returns.
+// The second connection has the same URL and token, and has ended when readLog returns.
 func (s *session) readLog(ctx context.Context, r *recording, seen []uint64, hold time.Duration) (replay.Reading, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	second, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		err := s.readSecond(second, r)
+		r.change(func() { r.err = cmp.Or(r.err, fmt.Errorf("reading the log: %w", err)) })
+	}()
+	defer func() { <-ended }()
 	defer cancel()
-	var (
-		reading replay.Reading
-		group   errgroup.Group
-		conns   = make(chan Conn, 1)
-		err     error
-	)
-	group.Go(func() error {
-		err := s.second(ctx, r, conns)
-		r.change(func() { r.err = err })
-		return nil
-	})
-	group.Go(func() error {
-		defer cancel()
-		l := logReader{session: s, recording: r, seen: seen, hold: hold, began: time.Now(), conns: conns}
-		reading, err = l.run(ctx)
-		return nil
-	})
-	_ = group.Wait()
-	return reading, err
+	l := logReader{session: s, recording: r, seen: seen, hold: hold, began: time.Now()}
+	return l.run(ctx)
 }
 
-// second opens the second connection and reads from it until ctx ends.
-func (s *session) second(ctx context.Context, r *recording, conns chan<- Conn) error {
-	tok := s.current()
+// readSecond opens the second connection and reads from it until ctx ends.
+func (s *session) readSecond(ctx context.Context, r *recording) error {
+	tok := s.look().token
 	conn, err := s.dial(ctx, tok)
 	if err != nil {
 		return err
 	}
 	over, cancel := context.WithCancel(ctx)
 	cancel()
-	ended := make(chan struct{})
-	defer func() { <-ended }()
-	closeConn := func() { defer close(ended); _ = conn.Close(over, closeNormal, "") }
-	defer func(stop func() bool) {
-		if stop() {
-			closeConn()
-		}
-	}(context.AfterFunc(ctx, closeConn))
-
+	closeConn := sync.OnceFunc(func() { _ = conn.Close(over, closeNormal, "") })
+	defer closeConn()
+	defer context.AfterFunc(ctx, closeConn)()
 	if err := conn.Write(ctx, wire.AppendFrame(nil, wire.Auth, tok.Token)); err != nil {
 		return err
 	}
@@ -116,9 +100,9 @@ func (s *session) second(ctx context.Context, r *recording, conns chan<- Conn) e
 			r.addSecond(ev.Line, time.Now())
 		case AuthSuccess:
 			r.change(func() {
-				if !r.up {
-					r.up = true
-					conns <- conn
+				if r.conn == nil {
+					r.conn = conn
+					r.collector.Ready(time.Now(), r.began)
 				}
 			})
 		case Status:
@@ -126,10 +110,9 @@ func (s *session) second(ctx context.Context, r *recording, conns chan<- Conn) e
 		case JWTError:
 			return &authRefused{ev.Message}
 		case DaemonError:
-			if withoutEventID(ev.Message) == ev.Message {
-				continue // it is no answer to this connection
+			if text := withoutEventID(ev.Message); text != ev.Message { // it answers this connection
+				return errors.New(printable(text, 200))
 			}
-			return errors.New(printable(withoutEventID(ev.Message), 200))
 		}
 	}
 }
@@ -141,133 +124,107 @@ type logReader struct {
 	seen      []uint64
 	hold      time.Duration // how long the first live line may wait; 0: for ever
 	began     time.Time
-	conns     <-chan Conn // gets the second connection once it is authenticated
 
-	conn    Conn
 	asked   time.Time       // zero: not yet, or to be asked once more
 	settled bool            // a pong has come since the replay has become quiet
 	first   *replay.Reading // of two
 }
+
+// A task is what a logReader does next.
+type task uint8
+
+const (
+	await   task = iota // what comes
+	ask                 // for the log
+	ping                // for what the network holds back: the pong comes behind what the daemon has sent before
+	lay                 // the pieces over each other
+	layLate             // the same, without the end of the replay
+)
 
 // run reads the log.
 func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		next, reading, err := l.step(ctx)
-		if err != nil && l.first != nil {
-			return *l.first, nil // which is close
-		}
-		if err != nil || reading != nil {
-			if reading == nil {
-				reading = new(replay.Reading)
+		next, at, err := l.next(time.Now())
+		switch {
+		case err != nil:
+		case next == await:
+			timer.Reset(time.Until(at))
+			select {
+			case <-timer.C:
+			case <-l.recording.news:
+			case <-ctx.Done():
+				err = context.Cause(ctx)
 			}
-			return *reading, err
-		}
-		timer.Reset(time.Until(next))
-		select {
-		case <-timer.C:
-		case <-l.recording.news:
-		case <-ctx.Done():
-			if l.first != nil {
-				return *l.first, nil
+		case next == ask:
+			err = l.recording.conn.Write(ctx, wire.AppendFrame(nil, wire.SendLogs, ""))
+		case next == ping:
+			err = l.recording.conn.Ping(ctx)
+			l.settled = true
+		default:
+			reading := l.recording.lay(l.seen)
+			reading.Reaches = reading.Reaches && next == lay
+			if next == lay && l.first == nil && reading.Close { // another reading is nearly as likely
+				l.first, l.asked, l.settled = &reading, time.Time{}, false
+				l.recording.change(func() { l.recording.collector.Again(time.Now()) })
+				continue
 			}
-			return replay.Reading{}, context.Cause(ctx)
+			if next == lay && l.first != nil {
+				reading = l.first.Confirm(reading)
+			}
+			return reading, nil
+		}
+		switch {
+		case err != nil && l.first != nil: // which is close
+			return *l.first, nil
+		case err != nil:
+			return replay.Reading{}, err
 		}
 	}
 }
 
-// step does what is to be done now, and returns when to look again at the latest, or the reading.
-func (l *logReader) step(ctx context.Context) (next time.Time, done *replay.Reading, err error) {
-	r, now := l.recording, time.Now()
+// next returns what to do now, or until when to await what comes.
+func (l *logReader) next(now time.Time) (next task, at time.Time, err error) {
+	r := l.recording
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	c := &r.collector
 	latest := l.began.Add(readingFor)
 	if l.hold > 0 && len(r.live) > 0 {
 		latest = r.live[0].At.Add(l.hold)
 	}
+	isLate := !now.Before(latest)
 	switch {
-	case r.overflow:
-		err = errOverflow
 	case r.err != nil:
-		err = fmt.Errorf("reading the log: %w", r.err)
-	case !now.Before(latest) && c.Begun(): // the rest is too late
-		snapshot, live := *c, r.live
-		r.mu.Unlock()
-		reading := snapshot.Lay(l.seen, live)
-		reading.Reaches = false
-		return now, &reading, nil
-	case !now.Before(latest):
-		err = errHeld
+		return await, now, r.err
+	case isLate && c.Begun():
+		return layLate, now, nil
+	case isLate:
+		return await, now, errHeld
 	case !c.Begun() && (r.offline || l.owner.offline()):
-		err = errOffline
-	}
-	if err != nil {
-		r.mu.Unlock()
-		return now, nil, err
-	}
-	if l.conn == nil {
-		select {
-		case l.conn = <-l.conns:
-			c.Ready(now, r.began)
-		default:
-			r.mu.Unlock()
-			return latest, nil, nil
-		}
-	}
-	if l.asked.IsZero() {
-		at := c.AskAt()
-		if now.Before(at) {
-			r.mu.Unlock()
-			return earliest(at, latest), nil, nil
-		}
+		return await, now, errOffline
+	case r.conn == nil:
+		return await, latest, nil
+	case l.asked.IsZero() && now.Before(c.AskAt()):
+		return await, earliest(c.AskAt(), latest), nil
+	case l.asked.IsZero():
 		l.asked = now
 		c.Asked(now)
-		r.mu.Unlock()
-		err := l.conn.Write(ctx, wire.AppendFrame(nil, wire.SendLogs, ""))
-		return earliest(now.Add(firstLineFor), latest), nil, err
+		return ask, now, nil
 	}
-	defer func() { done = l.after(done) }()
-	at := l.asked.Add(firstLineFor)
+	at = l.asked.Add(firstLineFor)
 	if c.Begun() {
 		at = c.DoneAt()
 	}
 	switch {
 	case now.Before(at):
 		l.settled = false
-		r.mu.Unlock()
-		return earliest(at, latest), nil, nil
+		return await, earliest(at, latest), nil
 	case !c.Begun():
-		r.mu.Unlock()
-		return now, nil, errNoLog
+		return await, now, errNoLog
 	case !l.settled:
-		// It is quiet. Is it the network that holds something back? The pong comes behind what the daemon has sent before.
-		r.mu.Unlock()
-		err := l.conn.Ping(ctx)
-		l.settled = true
-		return time.Now(), nil, err
+		return ping, now, nil
 	}
-	snapshot, live := *c, r.live
-	r.mu.Unlock()
-	reading := snapshot.Lay(l.seen, live)
-	return now, &reading, nil
-}
-
-// after decides whether a reading will do. If another one is nearly as likely, the log is read once more.
-func (l *logReader) after(reading *replay.Reading) *replay.Reading {
-	switch {
-	case reading == nil:
-		return nil
-	case l.first != nil:
-		confirmed := l.first.Confirm(*reading)
-		return &confirmed
-	case !reading.Close:
-		return reading
-	}
-	l.first, l.asked, l.settled = reading, time.Time{}, false
-	r := l.recording
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.collector.Again(time.Now())
-	return nil
+	return lay, now, nil
 }

@@ -86,7 +86,7 @@ func (s *session) handle(ev Event) error {
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is
 		// good.
 		text := withoutEventID(ev.Message)
-		if text != ev.Message && s.isWaitingForAnswer() && (unreadable(text) || !s.isAuthenticated()) {
+		if text != ev.Message && s.look().pending != nil && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
 			s.owner.answered(ev)
 			return nil
@@ -113,15 +113,12 @@ func (s *session) handle(ev Event) error {
 }
 
 func (s *session) onAuthSuccess(ev AuthSuccess) {
-	s.mu.Lock()
-	tok := s.pending
-	if tok == nil || s.phase >= closing { // no auth is in flight
-		s.mu.Unlock()
+	tok := s.look().pending
+	if tok == nil || s.isEnding() { // no auth is in flight
 		return
 	}
 	// What was refused before this frame was refused for the old token.
-	s.token, s.pending, s.wanted = tok, nil, ""
-	s.mu.Unlock()
+	s.update(func(p *shared) { p.token, p.pending, p.wanted = tok, nil, "" })
 
 	r, known := &s.reader, true
 	if len(ev.Permissions) == 0 { // only Calagopus sends them
@@ -144,7 +141,11 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	case first && s.reconnects == 0 && (s.cfg.History || s.cfg.After != nil):
 		s.console.hold(first)
 	}
-	s.setPhase(up)
+	s.update(func(p *shared) {
+		if p.phase < closing {
+			p.phase = up
+		}
+	})
 	s.owner.authenticated(s, ev.Permissions, known)
 	s.owner.emit(ev)
 	if lost && s.cfg.NoResume {
@@ -160,7 +161,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 // once the token in use has ended.
 func (s *session) onJWTError(message string) error {
 	r := &s.reader
-	if s.isWaitingForAnswer() && (!r.isUp || incurable(message) || isAnswer(message)) {
+	if s.look().pending != nil && (!r.isUp || incurable(message) || isAnswer(message)) {
 		s.answer(&authRefused{message})
 		return nil
 	}
@@ -171,9 +172,7 @@ func (s *session) onJWTError(message string) error {
 		r.doubted = time.Now() // nobody knows what it means; a fresh token may help, or not
 	}
 	if denied(message) {
-		s.mu.Lock()
-		s.denied = time.Now()
-		s.mu.Unlock()
+		s.update(func(p *shared) { p.denied = time.Now() })
 	}
 	if s.isFresh() && !r.overtaken {
 		s.recoverOvertaken()
@@ -212,13 +211,13 @@ func (s *session) isFresh() bool { return time.Since(s.reader.renewed) < freshFo
 // onRefused notes that the daemon takes and tells nothing until it gets a fresh token.
 func (s *session) onRefused(why string) {
 	s.reader.lost = true
-	s.mu.Lock()
-	was := s.phase == up
-	if was {
-		s.phase = refused
-	}
-	s.mu.Unlock()
-	if was {
+	var was phase
+	s.update(func(p *shared) {
+		if was = p.phase; was == up {
+			p.phase = refused
+		}
+	})
+	if was == up {
 		s.console.missing()
 		s.owner.deauthenticated(s)
 		s.queue.fail(ErrNotConnected)
@@ -235,17 +234,9 @@ func (s *session) onTransfer(status string) error {
 	return fmt.Errorf("%w: transfer status %q", errTransferred, printable(status, 40))
 }
 
-func (s *session) isWaitingForAnswer() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pending != nil
-}
-
 // answer tells the renewer that its auth was refused, if that is in flight.
 func (s *session) answer(err error) {
-	s.mu.Lock()
-	s.pending = nil
-	s.mu.Unlock()
+	s.update(func(p *shared) { p.pending = nil })
 	s.tell(err)
 }
 

@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,9 @@ func (s *session) renew(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	s.stand()
+	if s.stands() {
+		s.update(func(p *shared) { p.stood = true })
+	}
 	var (
 		last    = time.Now() // when the token was last renewed
 		spacing = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
@@ -102,27 +105,19 @@ func earliest(a, b time.Time) time.Time {
 
 // trigger asks for a renewal now. Requests that have not begun are merged.
 func (s *session) trigger(why string) {
-	s.mu.Lock()
-	if s.wanted == "" {
-		s.wanted = why
-	}
-	s.mu.Unlock()
+	s.update(func(p *shared) { p.wanted = cmp.Or(p.wanted, why) })
 	signal(s.wake)
 }
 
 // nextRenewal returns why to renew next, and when at the latest: when it is due, but at any time if the daemon takes
 // nothing until then.
 func (s *session) nextRenewal() (why string, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	at = s.token.RenewAt
-	switch {
-	case s.phase == refused:
-		return s.wanted, time.Now().Add(time.Hour)
-	case s.wanted != "":
-		return s.wanted, at
+	p := s.look()
+	at = p.token.RenewAt
+	if p.phase == refused {
+		at = time.Now().Add(time.Hour)
 	}
-	return due, at
+	return cmp.Or(p.wanted, due), at
 }
 
 // ignoreEnd drops an error that only says that ctx has ended, so that it does not hide why.
@@ -216,7 +211,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 			}
 		case judge(err) == stop:
 			// A connection that stands is not given up for one answer: during an update a panel may say anything.
-			if !s.isUp() || !saidNo.IsZero() && time.Since(saidNo) >= confirmAfter {
+			if s.look().phase != up || !saidNo.IsZero() && time.Since(saidNo) >= confirmAfter {
 				return err
 			}
 			if saidNo.IsZero() {
@@ -229,19 +224,12 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 			saidNo = time.Time{}
 		}
 		err, delay = s.clean(err), max(delay, s.tokens.Blocked())
-		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.current().Expires))
+		log.Warn("renewing the token failed", "error", err, "retry_in", delay, "token_ends_in", time.Until(s.look().token.Expires))
 		s.owner.emit(Error{Err: fmt.Errorf("renewing the token: %w", err)})
 		if err := s.pause(ctx, delay, !saidNo.IsZero()); err != nil {
 			return err
 		}
 	}
-}
-
-// isUp reports whether the daemon takes commands, whatever the token's age.
-func (s *session) isUp() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == up
 }
 
 // pause lets d pass. When the panel has said no it ends when the daemon refuses the token too.
@@ -251,7 +239,7 @@ func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	for s.isUp() {
+	for s.look().phase == up {
 		select {
 		case <-timer.C:
 			return nil
@@ -265,13 +253,7 @@ func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error
 
 // awaitSecond waits until a token can be issued that is not refused as the last one was.
 func (s *session) awaitSecond(ctx context.Context) error {
-	s.mu.Lock()
-	wait := time.Until(s.denied.Add(secondRule))
-	s.mu.Unlock()
-	if wait <= 0 {
-		return nil
-	}
-	return backoff.Sleep(ctx, wait)
+	return backoff.Sleep(ctx, time.Until(s.look().denied.Add(secondRule)))
 }
 
 // freshToken asks for a token. It returns errMoved when the server has moved to another node.
@@ -294,13 +276,11 @@ func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 	}
 	r := newRequest(wire.Auth, wire.AppendFrame(nil, wire.Auth, tok.Token))
 	r.before = func() error {
-		s.mu.Lock()
-		s.pending = tok
-		first := s.phase == dialed
-		if first {
-			s.phase = authenticating
-		}
-		s.mu.Unlock()
+		first := s.look().phase == dialed
+		s.update(func(p *shared) {
+			p.pending = tok
+			p.phase = max(p.phase, authenticating)
+		})
 		if first {
 			s.owner.emit(Start{Socket: tok.Socket, Reconnects: s.reconnects})
 		}
@@ -322,9 +302,7 @@ func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 		case err := <-s.answers:
 			var refused *authRefused
 			if errors.As(err, &refused) && denied(refused.message) {
-				s.mu.Lock()
-				s.denied = time.Now()
-				s.mu.Unlock()
+				s.update(func(p *shared) { p.denied = time.Now() })
 			}
 			return err
 		case <-timer.C:

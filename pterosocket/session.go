@@ -23,9 +23,9 @@ import (
 //
 // When the context ends, close marks the session as closing and closes the connection, which ends read.
 //
-// The fields below the lock belong to whoever holds it; the others are set before the goroutines start, are safe for
-// concurrent use, or name the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu,
-// client.mu; session.mu and sendQueue.mu are taken last and nothing is called with them held.
+// shared belongs to whoever holds mu; the other fields are set before the goroutines start, are safe for concurrent
+// use, or name the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu, client.mu;
+// session.mu and sendQueue.mu are taken last and nothing is called with them held.
 type session struct {
 	sessionConfig
 	conn   Conn
@@ -41,7 +41,12 @@ type session struct {
 	writing     sync.Mutex    // held while a message is being written
 	reader      readerState
 
-	mu      sync.Mutex
+	mu     sync.Mutex
+	shared shared
+}
+
+// shared is what the goroutines share.
+type shared struct {
 	phase   phase
 	token   *tokens.Token // the one in use, or, before the first auth success, on its way to be
 	pending *tokens.Token // the one of the auth in flight; nil when that has been answered
@@ -49,6 +54,20 @@ type session struct {
 	denied  time.Time     // when the daemon last said that a token was issued too early
 	asked   *request      // for stats, the last one
 	stood   bool          // the connection stands, or stood
+}
+
+// look returns a copy of what is shared.
+func (s *session) look() shared {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shared
+}
+
+// update changes it.
+func (s *session) update(change func(*shared)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.shared)
 }
 
 // phase is how far a session has come.
@@ -120,7 +139,7 @@ func newSession(conn Conn, sc sessionConfig) *session {
 		wake:          make(chan struct{}, 1),
 		queue:         sendQueue{wake: make(chan struct{}, 1)},
 		reader:        readerState{burst: burst{most: linesFor(sc.cfg.QueueSize)}},
-		token:         sc.first,
+		shared:        shared{token: sc.first},
 	}
 }
 
@@ -148,7 +167,7 @@ func (s *session) run() error {
 // otherwise.
 func (s *session) close(cause error) {
 	defer close(s.closed)
-	s.setPhase(closing)
+	s.update(func(p *shared) { p.phase = closing })
 	s.owner.deauthenticated(s) // first, so that whoever fails below and waits with Ready waits for the next connection
 	why := ErrNotConnected
 	if cause == errClosing || s.hard.Err() != nil { // the value itself
@@ -163,43 +182,16 @@ func (s *session) close(cause error) {
 		cancel()
 	}
 	_ = s.conn.Close(ctx, closeNormal, "")
-	s.setPhase(closed)
-}
-
-func (s *session) setPhase(p phase) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.phase = p
+	s.update(func(p *shared) { p.phase = closed })
 }
 
 // isEnding reports whether the session's context has ended.
-func (s *session) isEnding() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase >= closing
-}
+func (s *session) isEnding() bool { return s.look().phase >= closing }
 
 // isAuthenticated reports whether the daemon takes commands: it has accepted a token that has not ended since.
 func (s *session) isAuthenticated() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.phase == up && time.Now().Before(s.token.Expires)
-}
-
-// hasStood reports whether the connection stands, or stood.
-func (s *session) hasStood() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stood
-}
-
-// stand notes that the connection stands.
-func (s *session) stand() {
-	if s.stands() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.stood = true
-	}
+	p := s.look()
+	return p.phase == up && time.Now().Before(p.token.Expires)
 }
 
 // lasted returns how long ago a token was first accepted. The session has ended.
@@ -210,21 +202,13 @@ func (s *session) lasted() time.Duration {
 	return time.Since(s.reader.since)
 }
 
-// current returns the token in use.
-func (s *session) current() *tokens.Token {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.token
-}
-
 // clean removes the session's secrets from an error of a peer or a library that quotes them.
 func (s *session) clean(err error) error {
-	s.mu.Lock()
-	secrets := []string{s.cfg.APIKey, s.token.Token, s.first.Token}
-	if s.pending != nil {
-		secrets = append(secrets, s.pending.Token)
+	p := s.look()
+	secrets := []string{s.cfg.APIKey, p.token.Token, s.first.Token}
+	if p.pending != nil {
+		secrets = append(secrets, p.pending.Token)
 	}
-	s.mu.Unlock()
 	return redact(err, secrets...)
 }
 
@@ -234,12 +218,13 @@ func (s *session) cleanText(text string) string { return s.clean(errors.New(text
 // requestStats asks for the state, which a daemon does not tell again by itself; once at a time.
 func (s *session) requestStats() {
 	r := newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, ""))
-	s.mu.Lock()
-	if s.asked != nil && s.asked.isWaiting() {
-		s.mu.Unlock()
-		return
+	var waits bool
+	s.update(func(p *shared) {
+		if waits = p.asked != nil && p.asked.isWaiting(); !waits {
+			p.asked = r
+		}
+	})
+	if !waits {
+		s.queue.add(r)
 	}
-	s.asked = r
-	s.mu.Unlock()
-	s.queue.add(r)
 }

@@ -124,7 +124,7 @@ func (c *client) conclude(a *attempts, err error) {
 // until it is time for the next attempt. When there is to be none, it returns why: nil for Commands.Close.
 func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) {
 	a.failures++
-	stood := s != nil && s.hasStood()
+	stood := s != nil && s.look().stood
 	if stood {
 		a.failures = 0
 		a.connected = true
