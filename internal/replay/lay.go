@@ -94,9 +94,11 @@ const (
 	farApart    = 4 * time.Millisecond   // enough to make it doubtful that a line is live
 	apart       = 100 * time.Millisecond // between the arrivals of a live line on both connections, at most
 
-	// What is followed at a time, where many lines are alike.
-	maxStates = 60_000 // for each item its share
-	maxNear   = 16
+	// Where many lines are alike this bounds the work, whatever has come: the states in all, but for each item a few, and
+	// the live lines that an item may be.
+	maxStates = 60_000
+	minStates = 12
+	maxNear   = 6
 )
 
 type kind uint8
@@ -263,7 +265,7 @@ func (l *layout) step(pos int) {
 			reach(n.state, bits, true)
 		}
 	}
-	if most := max(50, maxStates/len(l.items)); len(layer) > most {
+	if most := max(minStates, maxStates/len(l.items)); len(layer) > most {
 		slices.SortFunc(layer, func(a, b node) int { return cmp.Compare(a.bits, b.bits) })
 		layer = layer[:most]
 	}

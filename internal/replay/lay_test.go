@@ -2,6 +2,7 @@ package replay
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -57,11 +58,41 @@ func TestLay(t *testing.T) {
 	}
 }
 
-// A flood of equal lines is bounded in time as well.
+// A flood of equal lines is bounded in work: in the states that are followed.
 func TestLayIsBounded(t *testing.T) {
 	asked := time.Unix(1000, 0)
 	many := strings.Repeat("tick tock ", 2000)
-	Lay(keys(many), nil, lines(many, asked, time.Microsecond), lines(many, asked, time.Microsecond), asked)
+	flood := lines(many, asked, time.Microsecond)
+	l := newLayout(keys(many), nil, flood, flood, asked)
+	states := 0
+	for pos := range l.items {
+		l.step(pos)
+		states += len(l.layers[pos+1])
+	}
+	if states > maxStates+minStates*len(flood) {
+		t.Errorf("%d states for %d lines", states, len(flood))
+	}
+}
+
+// BenchmarkLay lays a replay of 150 lines and as many live ones behind it as it says.
+func BenchmarkLay(b *testing.B) {
+	asked := time.Unix(1000, 0)
+	for _, texts := range []int{2, 1 << 20} {
+		for _, live := range []int{0, 500, 4000} {
+			b.Run(fmt.Sprintf("texts=%d,live=%d", texts, live), func(b *testing.B) {
+				var words []string
+				for i := range Remember + 100 + live {
+					words = append(words, fmt.Sprint("line", i%texts))
+				}
+				seen := keys(strings.Join(words[:Remember], " "))
+				behind := lines(strings.Join(words[Remember+100:], " "), asked, 100*time.Microsecond)
+				replayed := lines(strings.Join(words[Remember-50:Remember+100], " "), asked.Add(time.Millisecond), 0)
+				for b.Loop() {
+					Lay(seen, nil, slices.Concat(replayed, behind), behind, asked)
+				}
+			})
+		}
+	}
 }
 
 // FuzzLay lays pieces over each other that need not be of one log. What is missed is a part of the replay, in its order.
