@@ -101,22 +101,14 @@ const (
 	maxNear   = 6
 )
 
-type kind uint8
-
-const (
-	either   kind = iota
-	liveOnly      // altered as only live lines are
-	logOnly       // not altered
-	early         // from before the question, so live
-)
-
 // An item is a line of the second connection that is not empty and not the daemon's own.
 type item struct {
-	key  uint64
-	kind kind
-	at   time.Time
-	line int     // its position in second; -1: it is an early one
-	bits float64 // its price as a missed line
+	key       uint64
+	isAltered bool // as only live lines are
+	isPlain   bool // not altered where a live line would be
+	at        time.Time
+	line      int     // its position in second; -1: it is from before the question, so live
+	bits      float64 // its price as a missed line
 }
 
 // phase is the part of the log that the replay has come to.
@@ -179,7 +171,7 @@ func newLayout(seen []uint64, before, second, live []Line, asked time.Time) *lay
 	}
 	for _, line := range before {
 		if line.Text != "" && !OfDaemon(line.Text) {
-			l.items = append(l.items, item{key: Key(line.Text), kind: early, at: line.At, line: -1})
+			l.items = append(l.items, item{key: Key(line.Text), at: line.At, line: -1})
 		}
 	}
 	copies, repeated := make(map[uint64]int, len(second)), 0
@@ -187,14 +179,9 @@ func newLayout(seen []uint64, before, second, live []Line, asked time.Time) *lay
 		if line.Text == "" || OfDaemon(line.Text) {
 			continue
 		}
-		it := item{key: Key(line.Text), at: line.At, line: i}
+		it := item{key: Key(line.Text), at: line.At, line: i, isAltered: strings.Contains(line.Text, "\r\n")}
+		it.isPlain = !it.isAltered && strings.Contains(line.Text, " \r")
 		copies[it.key]++
-		switch {
-		case strings.Contains(line.Text, "\r\n"):
-			it.kind = liveOnly
-		case strings.Contains(line.Text, " \r"):
-			it.kind = logOnly
-		}
 		l.items = append(l.items, it)
 	}
 	for _, at := range l.places {
@@ -251,13 +238,13 @@ func (l *layout) step(pos int) {
 				layer[at] = to
 			}
 		}
-		if it.kind != liveOnly && it.kind != early {
+		if !it.isAltered && it.line >= 0 {
 			l.ofLog(n.state, it, reach)
 		}
-		if it.kind != logOnly {
+		if !it.isPlain {
 			l.ofLive(n, it, reach)
 		}
-		if n.phase == unbegun && n.live < 0 && it.kind != logOnly { // the first connection may have been subscribed later
+		if n.phase == unbegun && n.live < 0 && !it.isPlain { // the first connection may have been subscribed later
 			bits := float64(bitsUnknown)
 			if len(l.live) > 0 {
 				bits += max(0, min(bitsSkipped, inBits(it.at.Sub(l.live[0].At))))
