@@ -80,6 +80,11 @@ type Config struct {
 	// once.
 	Bunch time.Duration
 
+	// PanelLimit is how many requests a minute (Calagopus: in 30 seconds) the panel takes from the user. With it the panel
+	// tells its limits in headers and gives out five tokens a minute for a server, as real ones do. 0: no limits.
+	PanelLimit int
+	Admin      bool // the user is an administrator, who may list every server of the panel
+
 	// NoLimits switches off the message limits of the Pelican dialect; Limits switches them on for Pterodactyl.
 	NoLimits, Limits bool
 	// DropSlowReaders drops console lines for a client that is 10 ms late with reading, and status, stats and backup

@@ -29,9 +29,7 @@ func (s *Server) serveDaemon(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", s.wantedOrigin())
 	switch {
 	case unknown: // checked before the Origin
-		h.Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `{"error":"The requested resource does not exist on this instance."}`)
+		unknownToDaemon(w)
 		return
 	case s.cfg.Dialect != Calagopus && !s.cfg.AnyOrigin && r.Header.Get("Origin") != s.wantedOrigin():
 		refuse(w, http.StatusForbidden, "Forbidden", id)
@@ -69,19 +67,23 @@ func (s *Server) serveDaemon(w http.ResponseWriter, r *http.Request) {
 		raw.frozen.Store(true)
 	}
 	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		conn.Abort()
-		return
-	}
 	s.sockets[k] = true
 	s.mu.Unlock()
+	if s.isClosed() { // Close may not have seen it
+		conn.Abort()
+	}
 	s.announce()
 	k.serve()
 	s.mu.Lock()
 	delete(s.sockets, k)
 	s.mu.Unlock()
 	s.announce()
+}
+
+func unknownToDaemon(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(http.StatusNotFound)
+	fmt.Fprint(w, `{"error":"The requested resource does not exist on this instance."}`)
 }
 
 // refuse answers as the daemons' websocket library does.

@@ -56,7 +56,7 @@ func (memoryAddr) String() string  { return "memory" }
 // faultListener wraps what it accepts.
 type faultListener struct {
 	net.Listener
-	s *Server
+	h *host
 }
 
 func (l faultListener) Accept() (net.Conn, error) {
@@ -64,14 +64,14 @@ func (l faultListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.s.cfg.Bunch > 0 {
-		conn = l.s.bunch(conn)
+	if l.h.cfg.Bunch > 0 {
+		conn = l.h.bunch(conn)
 	}
 	return &faultConn{Conn: conn}, nil
 }
 
 // bunch returns the server's end of a connection through a network that forwards only now and then.
-func (s *Server) bunch(conn net.Conn) net.Conn {
+func (h *host) bunch(conn net.Conn) net.Conn {
 	network, end := newPipe()
 	forward := func(to, from net.Conn) {
 		defer to.Close()
@@ -81,7 +81,7 @@ func (s *Server) bunch(conn net.Conn) net.Conn {
 			n, err := from.Read(buf)
 			if n > 0 {
 				now := time.Now()
-				time.Sleep(now.Truncate(s.cfg.Bunch).Add(s.cfg.Bunch).Sub(now))
+				time.Sleep(now.Truncate(h.cfg.Bunch).Add(h.cfg.Bunch).Sub(now))
 				if _, err := to.Write(buf[:n]); err != nil {
 					return
 				}
@@ -91,8 +91,8 @@ func (s *Server) bunch(conn net.Conn) net.Conn {
 			}
 		}
 	}
-	s.spawn(func() { forward(network, conn) })
-	s.spawn(func() { forward(conn, network) })
+	h.spawn(func() { forward(network, conn) })
+	h.spawn(func() { forward(conn, network) })
 	return end
 }
 

@@ -1,6 +1,7 @@
 package pterotest
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -9,40 +10,66 @@ import (
 	"time"
 )
 
-// servePanel answers GET /api/client/servers/{server}/websocket.
-func (s *Server) servePanel(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.requests++
-	var fault *panelFault
-	if len(s.panelFaults) > 0 {
-		if fault = s.panelFaults[0]; fault.once {
-			s.panelFaults = s.panelFaults[1:]
+// panel lets a request pass what stands before the panel, its check of the key and its limits.
+func (h *host) panel(next func(w http.ResponseWriter, r *http.Request, s *Server)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s := h.find(r.PathValue("server")) // nil: unknown, or not about a server
+		h.shared.Lock()
+		if r.PathValue("server") != "" {
+			h.requests++
+		}
+		var fault *panelFault
+		if len(h.panelFaults) > 0 {
+			if fault = h.panelFaults[0]; fault.once {
+				h.panelFaults = h.panelFaults[1:]
+			}
+		}
+		first := h.servers[0]
+		h.shared.Unlock()
+		cmp.Or(s, first).announce()
+		if fault != nil && fault.handle(w, r) {
+			h.shared.Lock()
+			h.panelFaults = slices.DeleteFunc(h.panelFaults, func(f *panelFault) bool { return f == fault && !f.stays })
+			h.shared.Unlock()
+			return
+		}
+		if r.Header.Get("Authorization") != "Bearer "+h.cfg.APIKey {
+			panelError(w, http.StatusUnauthorized, "AuthenticationException", "Unauthenticated.")
+			return
+		}
+		if h.limiter.allows(w, r.PathValue("server"), h.cfg.Dialect) {
+			next(w, r, s)
 		}
 	}
-	known := (r.PathValue("server") == s.cfg.ServerID || r.PathValue("server") == s.uuid) && !s.deleted && !s.revoked
-	allowed := (&claims{Permissions: s.permissions}).can("websocket.connect")
-	suspended, node := s.suspended, s.node
-	s.mu.Unlock()
-	s.announce()
+}
 
-	if fault != nil && fault.handle(w, r) {
-		s.mu.Lock()
-		s.panelFaults = slices.DeleteFunc(s.panelFaults, func(f *panelFault) bool { return f == fault && !f.stays })
-		s.mu.Unlock()
+// serveCredentials answers GET /api/client/servers/{server}/websocket.
+func (h *host) serveCredentials(w http.ResponseWriter, _ *http.Request, s *Server) {
+	if s == nil {
+		unknownToPanel(w)
 		return
 	}
+	s.mu.Lock()
+	known := !s.deleted && !s.revoked
+	allowed := (&claims{Permissions: s.permissions}).can("websocket.connect")
+	suspended, installing, node := s.suspended, s.installing, s.node
+	s.mu.Unlock()
 	switch {
-	case r.Header.Get("Authorization") != "Bearer "+s.cfg.APIKey:
-		panelError(w, http.StatusUnauthorized, "AuthenticationException", "Unauthenticated.")
 	case !known:
-		panelError(w, http.StatusNotFound, "NotFoundHttpException", "The requested resource could not be found on the server.")
+		unknownToPanel(w)
 	case !allowed:
 		panelError(w, http.StatusForbidden, "HttpForbiddenException", "You do not have permission to connect to this server's websocket.")
 	case suspended:
 		panelError(w, http.StatusConflict, "ServerStateConflictException", "This server is currently suspended and the functionality requested is unavailable.")
+	case installing:
+		panelError(w, http.StatusConflict, "ServerStateConflictException", "This server has not yet completed its installation process, please try again later.")
 	default:
 		s.answer(w, s.sign(), s.socketURL(node))
 	}
+}
+
+func unknownToPanel(w http.ResponseWriter) {
+	panelError(w, http.StatusNotFound, "NotFoundHttpException", "The requested resource could not be found on the server.")
 }
 
 func (s *Server) answer(w http.ResponseWriter, token, socket string) {
@@ -63,8 +90,8 @@ func panelError(w http.ResponseWriter, status int, code, detail string) {
 
 // FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page
 // otherwise. Several calls queue up.
-func (s *Server) FailPanel(status int, detail string) {
-	s.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
+func (h *host) FailPanel(status int, detail string) {
+	h.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		if status >= 500 {
 			http.Error(w, "<html><h1>"+detail+"</h1></html>", status)
 		} else {
@@ -75,26 +102,26 @@ func (s *Server) FailPanel(status int, detail string) {
 }
 
 // RateLimitPanel makes the panel's next answer 429 with this Retry-After, in whole seconds.
-func (s *Server) RateLimitPanel(after time.Duration) {
-	s.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
+func (h *host) RateLimitPanel(after time.Duration) {
+	h.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
 		panelError(w, http.StatusTooManyRequests, "TooManyRequestsHttpException", "Too Many Attempts.")
 		return true
 	})
 }
 
-// HandlePanel puts handle before the panel: it gets requests for credentials until it returns true for one, having
+// HandlePanel puts handle before the panel: it gets every request to the panel until it returns true for one, having
 // answered it, and is forgotten then. A request for which it returns false is answered as usual. Several handlers queue
 // up. InterceptPanel is for one that stays.
-func (s *Server) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
-	s.addPanelFault(false, handle)
+func (h *host) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
+	h.addPanelFault(false, handle)
 }
 
 // InterceptPanel does the same with a handler that stays until ResetPanel, whatever it returns: a limit, for example.
-func (s *Server) InterceptPanel(handle func(http.ResponseWriter, *http.Request) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.panelFaults = append(s.panelFaults, &panelFault{stays: true, handle: handle})
+func (h *host) InterceptPanel(handle func(http.ResponseWriter, *http.Request) bool) {
+	h.shared.Lock()
+	defer h.shared.Unlock()
+	h.panelFaults = append(h.panelFaults, &panelFault{stays: true, handle: handle})
 }
 
 // panelFault stands before the panel.
@@ -104,22 +131,22 @@ type panelFault struct {
 	handle func(http.ResponseWriter, *http.Request) bool
 }
 
-func (s *Server) addPanelFault(once bool, handle func(http.ResponseWriter, *http.Request) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.panelFaults = append(s.panelFaults, &panelFault{once: once, handle: handle})
+func (h *host) addPanelFault(once bool, handle func(http.ResponseWriter, *http.Request) bool) {
+	h.shared.Lock()
+	defer h.shared.Unlock()
+	h.panelFaults = append(h.panelFaults, &panelFault{once: once, handle: handle})
 }
 
 // ResetPanel forgets what FailPanel, RateLimitPanel, HandlePanel and InterceptPanel have queued.
-func (s *Server) ResetPanel() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.panelFaults = nil
+func (h *host) ResetPanel() {
+	h.shared.Lock()
+	defer h.shared.Unlock()
+	h.panelFaults = nil
 }
 
-// CredentialRequests returns how often the panel was asked for a token.
-func (s *Server) CredentialRequests() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.requests
+// CredentialRequests returns how often the panel was asked for a token, for whatever server.
+func (h *host) CredentialRequests() int {
+	h.shared.Lock()
+	defer h.shared.Unlock()
+	return h.requests
 }

@@ -1,42 +1,39 @@
 package pterotest
 
 import (
-	"context"
-	"net"
+	"cmp"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
 )
 
-// Server is a panel, a daemon with two nodes, and one game server. Its methods may be called from anywhere.
+// Server is one game server, with its panel and the two nodes between which it may move. AddServer gives the panel
+// more. Its methods may be called from anywhere.
 type Server struct {
-	cfg    Config
-	uuid   string
-	origin string
-	nodes  [2]string // base URLs of the nodes' websockets
-	secret []byte
-
-	http      []*http.Server
-	memory    *memoryListener
-	ctx       context.Context // ends with Close
-	cancel    context.CancelFunc
-	goroutine sync.WaitGroup
+	*host
+	cfg   Config
+	id    string
+	uuid  string
+	other bool      // it is not the user's own
+	nodes [2]string // base URLs of the nodes' websockets
 
 	gameLock lock // one command after the other
 
 	mu          sync.Mutex
-	closed      bool
+	name        string
+	description string
 	permissions []string
 	issued      int // tokens
 	expired     int // tokens up to this number have ended
 	denied      time.Time
 	tokenFault  TokenFault
-	panelFaults []*panelFault
-	requests    int // for credentials
 	suspended   bool
+	installing  bool
 	deleted     bool
 	revoked     bool
 	node        int
+	home        [2]int // the numbers of nodes
 	sockets     map[*socket]bool
 	freezeNew   bool
 	down        bool // the daemon answers nobody
@@ -54,13 +51,49 @@ type Server struct {
 	dropped  Dropped
 }
 
-// NewServer starts a Server. Close it.
+// NewServer starts a panel and its daemons, with one server. Close it.
 func NewServer(cfg Config) *Server {
 	cfg = cfg.withDefaults()
+	return newHost(cfg).add(cfg, ServerConfig{ID: cfg.ServerID, Offline: cfg.Offline})
+}
+
+// ServerConfig says what one more server is like.
+type ServerConfig struct {
+	ID, UUID          string // "": made up
+	Name, Description string // "": "Server" and its number; none
+	Node              int    // the number of the node that it is on; 0 and 1 are those of the first server
+	Other             bool   // it belongs to another user: only administrators find it in a list
+	Offline           bool   // it is offline at the beginning, not running
+	// Game and Stats are as in Config. Nil: the Config's.
+	Game  func(command string) []string
+	Stats func(state string, uptime time.Duration) Stats
+}
+
+// AddServer adds a server to the panel of s. Everything else is as Config says. It ends with s: Close of either ends
+// both.
+func (s *Server) AddServer(sc ServerConfig) *Server {
+	cfg := s.host.cfg
+	if sc.Game != nil {
+		cfg.Game = sc.Game
+	}
+	if sc.Stats != nil {
+		cfg.Stats = sc.Stats
+	}
+	return s.add(cfg, sc)
+}
+
+func (h *host) add(cfg Config, sc ServerConfig) *Server {
+	h.shared.Lock()
+	defer h.shared.Unlock()
+	n := len(h.servers) + 1
 	s := &Server{
+		host:        h,
 		cfg:         cfg,
-		uuid:        "a0000001-1111-4111-8111-000000000001",
-		secret:      []byte("a throw-away key of the fake node"),
+		uuid:        cmp.Or(sc.UUID, fmt.Sprintf("a%07d-1111-4111-8111-%012d", n, n)),
+		name:        cmp.Or(sc.Name, fmt.Sprint("Server ", n)),
+		description: sc.Description,
+		other:       sc.Other,
+		home:        [2]int{sc.Node, sc.Node ^ 1},
 		permissions: cfg.Permissions,
 		sockets:     make(map[*socket]bool),
 		state:       "running",
@@ -68,39 +101,17 @@ func NewServer(cfg Config) *Server {
 		arrival:     make(chan struct{}),
 		gameLock:    make(lock, 1),
 	}
-	if cfg.Offline {
+	s.id = cmp.Or(sc.ID, s.uuid[:8])
+	s.nodes = [2]string{h.node(s.home[0]), h.node(s.home[1])}
+	if sc.Offline {
 		s.state = "offline"
 	}
 	// A daemon refuses tokens from before its start; this one has been up for a while.
-	s.denied = s.now().Add(-time.Hour)
-	s.ctx, s.cancel = context.WithCancel(context.Background()) // Close ends it
-	listeners := []net.Listener{nil, nil, nil}
-	if cfg.InMemory {
-		s.memory = newMemoryListener()
-		listeners = []net.Listener{s.memory}
-		s.origin = "http://panel.test"
-		s.nodes = [2]string{"ws://node1.test:8080", "ws://node2.test:8080"}
-	} else {
-		for i := range listeners {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				panic("pterotest: listening on loopback: " + err.Error())
-			}
-			listeners[i] = l
-		}
-		s.origin = "http://" + listeners[0].Addr().String()
-		s.nodes = [2]string{"ws://" + listeners[1].Addr().String(), "ws://" + listeners[2].Addr().String()}
+	s.denied = h.now().Add(-time.Hour)
+	h.servers = append(h.servers, s)
+	if !h.closed {
+		h.goroutine.Go(s.tick)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/client/servers/{server}/websocket", s.servePanel)
-	mux.HandleFunc("GET /api/servers/{server}/ws", s.serveDaemon)
-	handler := s.track(mux)
-	for _, l := range listeners {
-		srv := &http.Server{Handler: handler, ConnContext: withConn, ReadHeaderTimeout: time.Minute}
-		s.http = append(s.http, srv)
-		s.goroutine.Go(func() { _ = srv.Serve(faultListener{l, s}) })
-	}
-	s.goroutine.Go(s.tick)
 	return s
 }
 
@@ -111,47 +122,6 @@ type lock chan struct{}
 func (l lock) Lock()   { l <- struct{}{} }
 func (l lock) Unlock() { <-l }
 
-// track lets Close wait for handlers, and refuses new ones once it has begun.
-func (s *Server) track(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
-			panic(http.ErrAbortHandler)
-		}
-		s.goroutine.Add(1)
-		s.mu.Unlock()
-		defer s.goroutine.Done()
-		next.ServeHTTP(w, r)
-	})
-}
-
-// spawn runs f in a goroutine that Close waits for. It does nothing once Close has begun.
-func (s *Server) spawn(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.goroutine.Go(f)
-	}
-}
-
-// Close drops all connections and waits until every goroutine of the Server has ended, hooks of yours that are at work
-// included.
-func (s *Server) Close() {
-	s.mu.Lock()
-	s.closed = true
-	sockets := s.list()
-	s.mu.Unlock()
-	s.cancel()
-	for _, k := range sockets {
-		k.drop(false)
-	}
-	for _, srv := range s.http {
-		_ = srv.Close()
-	}
-	s.goroutine.Wait()
-}
-
 // list returns the open sockets. s.mu is held.
 func (s *Server) list() []*socket {
 	sockets := make([]*socket, 0, len(s.sockets))
@@ -161,41 +131,22 @@ func (s *Server) list() []*socket {
 	return sockets
 }
 
-// now is the time by the clocks of panel and daemon.
-func (s *Server) now() time.Time { return time.Now().Add(s.cfg.ClockOffset) }
-
-// Origin returns the panel's base URL, for pterosocket.Config.Origin.
-func (s *Server) Origin() string { return s.origin }
-
-// APIKey returns the key that the panel takes.
-func (s *Server) APIKey() string { return s.cfg.APIKey }
-
 // ServerID returns the server's short identifier. The panel takes the UUID as well.
-func (s *Server) ServerID() string { return s.cfg.ServerID }
-
-// Dialect returns the family that the Server is of.
-func (s *Server) Dialect() Dialect { return s.cfg.Dialect }
+func (s *Server) ServerID() string { return s.id }
 
 // UUID returns the server's UUID.
 func (s *Server) UUID() string { return s.uuid }
-
-// Client returns an HTTP client that reaches the Server, whatever its network. It keeps no idle connections.
-func (s *Server) Client() *http.Client {
-	transport := &http.Transport{DisableKeepAlives: true}
-	if s.memory != nil {
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return s.memory.dial(ctx) }
-	}
-	return &http.Client{Transport: transport}
-}
 
 func (s *Server) nodeURL(node int) string { return "http" + s.nodes[node][len("ws"):] }
 
 func (s *Server) socketURL(node int) string { return s.nodes[node] + "/api/servers/" + s.uuid + "/ws" }
 
-// wantedOrigin is what the daemon compares the Origin header with.
-func (s *Server) wantedOrigin() string {
-	if s.cfg.Origin != "" {
-		return s.cfg.Origin
+// serveDaemons answers GET /api/servers/{uuid}/ws.
+func (h *host) serveDaemons(w http.ResponseWriter, r *http.Request) {
+	s := h.find(r.PathValue("server"))
+	if s == nil {
+		unknownToDaemon(w)
+		return
 	}
-	return s.origin
+	s.serveDaemon(w, r)
 }
