@@ -1,9 +1,6 @@
 package pterosocket
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Start: the first auth of a connection has been sent to the daemon at Socket. Reconnects is 0 the first time, and then
 // how often the connection had to be made anew.
@@ -89,29 +86,3 @@ func (Throttled) sealed()     {}
 func (Lagged) sealed()        {}
 func (Gap) sealed()           {}
 func (Unknown) sealed()       {}
-
-// MarshalJSON writes Err as its text and RetryIn in seconds.
-func (e Close) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Code    int     `json:"code"`
-		Reason  string  `json:"reason,omitempty"`
-		Error   string  `json:"error,omitempty"`
-		Final   bool    `json:"final"`
-		RetryIn float64 `json:"retry_in_seconds,omitempty"`
-		Dropped int     `json:"dropped,omitempty"`
-	}{e.Code, e.Reason, errorText(e.Err), e.Final, e.RetryIn.Seconds(), e.Dropped})
-}
-
-// MarshalJSON writes Err as its text.
-func (e Error) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Error string `json:"error"`
-	}{errorText(e.Err)})
-}
-
-func errorText(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}

@@ -1,11 +1,9 @@
 package pterosocket
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/ansi"
-	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
 // Status: the server's power state has changed, or is told after connecting. A status may come after console lines that
@@ -138,17 +136,3 @@ func (TransferStatus) sealed()         {}
 func (TransferLogs) sealed()           {}
 func (Deleted) sealed()                {}
 func (FeatureMatch) sealed()           {}
-
-// MarshalJSON uses the daemons' names, and like them milliseconds for the uptime.
-func (e Stats) MarshalJSON() ([]byte, error) {
-	return json.Marshal(wire.StatsPayload{
-		MemoryBytes:      e.MemoryBytes,
-		MemoryLimitBytes: e.MemoryLimitBytes,
-		CPUAbsolute:      e.CPUAbsolute,
-		Network:          wire.NetworkPayload(e.Network),
-		UptimeMS:         e.Uptime.Milliseconds(),
-		State:            string(e.State),
-		DiskBytes:        e.DiskBytes,
-		DiskIO:           (*wire.DiskIOPayload)(e.DiskIO),
-	})
-}

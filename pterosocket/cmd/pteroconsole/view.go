@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -192,23 +191,14 @@ func (v *jsonView) note(text string) {
 	fmt.Fprintln(v.stderr, "*", ansi.Plain(text))
 }
 
-// eventJSON returns {"time":...,"event":"console_output",...} with the event's own fields.
+// eventJSON returns what MarshalEvent does, with a time: {"time":"...","event":"console_output",...}.
 func eventJSON(now time.Time, ev pterosocket.Event) ([]byte, error) {
-	head, err := json.Marshal(struct {
-		Time  time.Time `json:"time"`
-		Event string    `json:"event"`
-	}{now, ev.Name()})
+	event, err := pterosocket.MarshalEvent(ev)
 	if err != nil {
 		return nil, err
 	}
-	fields, err := json.Marshal(ev)
-	if err != nil {
-		return nil, err
-	}
-	if len(fields) > len("{}") {
-		head = append(append(head[:len(head)-1], ','), fields[1:]...)
-	}
-	return escapeControls(head), nil
+	line := now.AppendFormat([]byte(`{"time":"`), time.RFC3339Nano)
+	return escapeControls(append(append(line, `",`...), event[1:]...)), nil
 }
 
 // escapeControls escapes what JSON leaves as it is and a terminal obeys: DEL and the C1 controls.
