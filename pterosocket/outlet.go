@@ -2,7 +2,6 @@ package pterosocket
 
 import (
 	"reflect"
-	"sync"
 
 	"github.com/pterosocket/pterosocket-go/internal/delivery"
 )
@@ -14,9 +13,6 @@ const (
 	eventBytes = 64
 )
 
-// rings keeps the memory of bursts for the outlets of all connections.
-var rings sync.Pool
-
 // newOutlet returns what stands between a connection and its consumer.
 func newOutlet(size int) *delivery.Outlet[Event] {
 	return delivery.New(delivery.Policy[Event]{
@@ -25,7 +21,6 @@ func newOutlet(size int) *delivery.Outlet[Event] {
 		Class:  classOf,
 		Size:   sizeOf,
 		Lagged: func(n int) (Event, bool) { return Lagged{Dropped: n}, true },
-		Rings:  &rings,
 	})
 }
 

@@ -22,7 +22,6 @@ type Policy[T any] struct {
 	Class         func(T) Class         // what becomes of an event
 	Size          func(T) int           // bytes
 	Lagged        func(n int) (T, bool) // tells that n events were given up; false: it cannot be told
-	Rings         *sync.Pool            // where the memory of a burst is kept; nil: nowhere
 }
 
 const (
@@ -47,177 +46,145 @@ const (
 // an event comes. Events of class Keep never overtake a Latest, others may.
 type Outlet[T any] struct {
 	events chan T
-	policy Policy[T]
+	end    chan struct{} // closed when patience begins to count
+	done   sync.WaitGroup
 
 	mu       sync.Mutex
 	queue    queue[T]
-	sending  bool          // the goroutine exists; when it does not, nothing is queued
-	held     bool          // it is sending the first event in the queue
-	stop     chan struct{} // closed to end it; made with the first
-	done     sync.WaitGroup
-	ended    bool // nothing is pushed any more
+	patience func() Patience // not nil: nothing is pushed any more
 	dropped  uint64
-	entered  uint64 // events that have gone into the channel or the queue, or would have
-	latestIn uint64 // entered, when the last Latest did
-
-	waiting T // a Latest, if waits
-	waits   bool
-	timer   *time.Timer
+	latest   uint64      // the number of the last Latest that was sent or queued
+	waiting  T           // a Latest, if timer is not nil
+	timer    *time.Timer // releases it
 }
 
 // New returns an Outlet.
 func New[T any](p Policy[T]) *Outlet[T] {
-	o := &Outlet[T]{events: make(chan T, max(1, min(channel, p.Events/share))), policy: p}
-	o.queue = queue[T]{policy: &o.policy, mark: -1}
-	return o
+	return &Outlet[T]{
+		events: make(chan T, max(1, min(channel, p.Events/share))),
+		end:    make(chan struct{}),
+		queue:  newQueue(p),
+	}
 }
 
 // C returns the consumer's channel. Finish closes it.
 func (o *Outlet[T]) C() <-chan T { return o.events }
 
 // Push hands an event on. It never waits for the consumer.
-func (o *Outlet[T]) Push(v T) {
+func (o *Outlet[T]) Push(v T) { o.push(o.queue.policy.Class(v), v) }
+
+// PushAll hands on events of class Shed that have come together.
+func (o *Outlet[T]) PushAll(vs []T) { o.push(Shed, vs...) }
+
+func (o *Outlet[T]) push(class Class, vs ...T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended {
+	if o.patience != nil {
 		return
 	}
-	class := o.policy.Class(v)
-	if o.waits && (class == Keep || o.latestReceived()) && class != Latest {
+	if class == Latest {
+		o.waiting = vs[0]
+		if o.timer == nil {
+			o.timer = time.AfterFunc(lastLatest, o.overdue)
+		}
+		o.timer.Reset(lastLatest)
+	}
+	received := o.queue.passed-uint64(len(o.events)) >= o.latest
+	if o.timer != nil && (received || class == Keep) {
 		o.release()
 	}
 	if class != Latest {
-		o.add(v)
-		return
-	}
-	o.waiting, o.waits = v, true
-	if o.latestReceived() {
-		o.release()
-	} else if o.timer == nil {
-		o.timer = time.AfterFunc(lastLatest, o.overdue)
-	} else {
-		o.timer.Reset(lastLatest)
-	}
-}
-
-// PushAll hands on events of class Shed that have come together.
-func (o *Outlet[T]) PushAll(vs []T) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.ended {
-		return
-	}
-	if o.waits && o.latestReceived() {
-		o.release()
-	}
-	for _, v := range vs {
-		o.add(v)
+		for _, v := range vs {
+			o.add(class, v)
+		}
 	}
 }
 
 // add sends v, or queues it behind what is queued.
-func (o *Outlet[T]) add(v T) {
-	o.entered++
-	if !o.sending {
+func (o *Outlet[T]) add(class Class, v T) {
+	q := &o.queue
+	idle := q.passed == q.pushed
+	q.pushed++
+	if idle {
 		select {
 		case o.events <- v:
+			q.passed++
 			return
 		default:
+			o.done.Go(o.send)
 		}
 	}
-	o.queue.push(v)
-	for o.queue.full(len(o.events)) {
-		o.queue.drop(o.held)
+	q.push(class, v)
+	for q.full(len(o.events)) && q.drop() {
 		o.dropped++
-		if o.held && o.queue.values <= 1 {
-			break
-		}
 	}
-	if !o.sending {
-		if o.stop == nil {
-			o.stop = make(chan struct{})
-		}
-		o.sending = true
-		o.done.Go(o.send)
-	}
-}
-
-// latestReceived reports whether the consumer has received the last Latest that was sent.
-func (o *Outlet[T]) latestReceived() bool {
-	return o.entered-uint64(o.queue.values)-uint64(len(o.events)) >= o.latestIn
 }
 
 // release sends or queues the Latest that waits.
 func (o *Outlet[T]) release() {
-	v := o.waiting
-	o.waits, o.waiting = false, *new(T)
-	if o.timer != nil {
-		o.timer.Stop()
-	}
-	o.add(v)
-	o.latestIn = o.entered
+	o.timer.Stop()
+	o.timer = nil
+	o.add(Latest, o.waiting)
+	o.latest = o.queue.pushed
 }
 
 // overdue is the timer's.
 func (o *Outlet[T]) overdue() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.waits && !o.ended {
+	if o.timer != nil {
 		o.release()
 	}
 }
 
-// send is the goroutine that waits for the consumer, until nothing is queued any more.
+// send is the goroutine that waits for the consumer, until nothing is queued any more or patience has ended.
 func (o *Outlet[T]) send() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	defer func() { o.sending = false }()
-	for !o.ended {
-		v, n, ok := o.first()
+	for {
+		v, n, ok := o.queue.next()
 		if !ok {
 			return
 		}
-		o.held = true
-		sent := true
 		select {
 		case o.events <- v:
 		default:
 			o.mu.Unlock()
-			select {
-			case o.events <- v:
-			case <-o.stop:
-				sent = false
-			}
+			sent := o.offer(v)
 			o.mu.Lock()
+			if !sent {
+				return
+			}
 		}
-		o.held = false
-		if sent {
-			o.sent(n)
-		}
+		o.queue.pass(v, n)
 	}
 }
 
-// first returns what is to be sent next: the first event in the queue, or how many were given up before it. There n is
-// their number.
-func (o *Outlet[T]) first() (v T, n int, ok bool) {
-	for o.queue.skip() {
-		s := o.queue.at(o.queue.head)
-		if s.dropped == 0 {
-			return s.value, 0, true
+// offer sends v, if the consumer makes room for it while patience allows.
+func (o *Outlet[T]) offer(v T) bool {
+	for {
+		p := Patience{Changed: o.end}
+		select {
+		case <-o.end:
+			p = o.patience()
+		default:
 		}
-		if v, ok := o.policy.Lagged(s.dropped); ok {
-			return v, s.dropped, true
+		if p.Idle < 0 {
+			return false
 		}
-		o.sent(s.dropped)
-	}
-	return v, 0, false
-}
-
-// sent takes what first has returned out of the queue.
-func (o *Outlet[T]) sent(n int) {
-	s := o.queue.at(o.queue.head)
-	if s.dropped -= n; n == 0 || s.dropped == 0 && !s.used {
-		o.queue.remove()
+		var idle <-chan time.Time
+		if p.Idle > 0 {
+			idle = time.After(p.Idle)
+		}
+		select {
+		case o.events <- v:
+			return true
+		case <-p.Changed: // from now on the new patience counts
+			continue
+		case <-idle:
+		case <-p.Until:
+		}
+		return false
 	}
 }
 
@@ -228,37 +195,27 @@ func (o *Outlet[T]) Dropped() uint64 {
 	return o.dropped
 }
 
-// Queued returns how much waits for the consumer, what is in the channel not counted among the bytes.
-func (o *Outlet[T]) Queued() (events, bytes int) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.queue.values + len(o.events), o.queue.bytes
-}
-
 // Discard forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being
 // pushed.
 func (o *Outlet[T]) Discard() {
-	o.halt()
+	o.halt(func() Patience { return Patience{Idle: -1} })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.events) > 0 {
 		<-o.events
 	}
-	o.queue = queue[T]{policy: &o.policy, mark: -1}
-	o.dropped, o.waits, o.ended, o.stop = 0, false, false, nil
-	o.entered, o.latestIn = 0, 0
+	o.queue.clear()
+	o.dropped, o.patience, o.end = 0, nil, make(chan struct{})
 }
 
-// halt ends the goroutine, and lets Push do nothing.
-func (o *Outlet[T]) halt() {
+// halt lets Push do nothing, and waits until what is queued has been sent or patience has ended.
+func (o *Outlet[T]) halt(patience func() Patience) {
 	o.mu.Lock()
-	if o.waits && !o.ended {
+	if o.timer != nil {
 		o.release()
 	}
-	o.ended = true
-	if o.stop != nil {
-		close(o.stop)
-	}
+	o.patience = patience
+	close(o.end)
 	o.mu.Unlock()
 	o.done.Wait()
 }
@@ -273,16 +230,14 @@ type Patience struct {
 // Finish ends the Outlet: nothing is pushed any more. It delivers what is queued for as long as patience allows, gives
 // up the rest, sends last, which is told how many were given up, and closes the channel. It returns that number.
 func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (dropped int) {
-	o.halt()
-	defer close(o.events) // nobody else sends; the lock is for Dropped and Queued
-	if o.drain(patience) {
-		if o.offer(patience, last(0)) {
-			return 0
-		}
+	o.halt(patience)
+	defer close(o.events) // nobody else sends; the lock is for Dropped
+	if o.queue.passed == o.queue.pushed && o.offer(last(0)) {
+		return 0
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	dropped = o.giveUp() + o.makeRoom()
+	dropped = o.queue.clear() + o.makeRoom()
 	o.dropped += uint64(dropped)
 	o.events <- last(dropped)
 	return dropped
@@ -290,92 +245,33 @@ func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (
 
 // Close is Finish without a last event.
 func (o *Outlet[T]) Close(patience func() Patience) {
-	o.halt()
+	o.halt(patience)
 	defer close(o.events)
-	if !o.drain(patience) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.dropped += uint64(o.giveUp())
-	}
-}
-
-// giveUp empties the queue and returns how many events were in it.
-func (o *Outlet[T]) giveUp() int {
-	n := o.queue.values
-	o.queue = queue[T]{policy: &o.policy, mark: -1}
-	return n
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.dropped += uint64(o.queue.clear())
 }
 
 // makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given
 // up.
 func (o *Outlet[T]) makeRoom() (dropped int) {
+	if len(o.events) < cap(o.events) {
+		return 0
+	}
 	var untaken []T
-	for more := len(o.events) == cap(o.events); more; {
+	for len(o.events) > 0 {
 		select {
 		case v := <-o.events:
 			untaken = append(untaken, v)
-		default:
-			more = false
+		default: // the consumer was quicker
 		}
 	}
-	keep := len(untaken) - 1
-	if len(untaken) < cap(o.events) { // the consumer has come back: what it has not got must not come behind what it has
+	keep := cap(o.events) - 1
+	if len(untaken) <= keep { // the consumer has come back: what it has not got must not come behind what it has
 		keep = 0
 	}
-	for i, v := range untaken {
-		if i < keep {
-			o.events <- v
-		} else {
-			dropped++
-		}
+	for _, v := range untaken[:keep] {
+		o.events <- v
 	}
-	return dropped
-}
-
-// drain sends what is queued, for as long as patience allows. It reports whether all was sent.
-func (o *Outlet[T]) drain(patience func() Patience) bool {
-	for {
-		o.mu.Lock()
-		v, n, more := o.first()
-		o.mu.Unlock()
-		if !more {
-			return true
-		}
-		if !o.offer(patience, v) {
-			return false
-		}
-		o.mu.Lock()
-		o.sent(n)
-		o.mu.Unlock()
-	}
-}
-
-// offer sends v, if the consumer makes room for it while patience allows.
-func (o *Outlet[T]) offer(patience func() Patience, v T) bool {
-	select {
-	case o.events <- v:
-		return true
-	default:
-	}
-	for {
-		p := patience()
-		if p.Idle < 0 {
-			return false
-		}
-		var idle <-chan time.Time
-		if p.Idle > 0 {
-			timer := time.NewTimer(p.Idle)
-			defer timer.Stop()
-			idle = timer.C
-		}
-		select {
-		case o.events <- v:
-			return true
-		case <-p.Changed: // from now on the new patience counts
-			continue
-		case <-idle:
-		case <-p.Until:
-		}
-		return false
-	}
+	return len(untaken) - keep
 }

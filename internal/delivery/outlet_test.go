@@ -104,7 +104,10 @@ func TestBounds(t *testing.T) {
 		o := New(policy(8192, 1<<20))
 		for range 1000 {
 			o.Push("line " + strings.Repeat("x", 64<<10))
-			if _, bytes := o.Queued(); bytes > 1<<20+70_000 {
+			o.mu.Lock()
+			bytes := o.queue.bytes
+			o.mu.Unlock()
+			if bytes > 1<<20+70_000 {
 				t.Fatalf("%d bytes are queued", bytes)
 			}
 		}

@@ -1,174 +1,144 @@
 package delivery
 
-// A slot holds a value, or counts values that were given up there, or is empty.
-type slot[T any] struct {
-	value   T
-	used    bool
-	dropped int
-}
+import (
+	"math"
+	"reflect"
+	"slices"
+	"sync"
+)
 
-// A queue is a ring that grows as needed. What is given up leaves its number in its place.
+// A queue holds what waits. Events are numbered as they come: the numbers that are missing are of those given up.
 type queue[T any] struct {
-	policy *Policy[T]
-	ring   []slot[T] // a power of two long
-	head   int       // the absolute position of the first slot; its index is head modulo len(ring)
-	tail   int       // the absolute position behind the last slot
-	values int
-	bytes  int
-
-	next int // no value that is shed stands before this position
-	mark int // the position of a count that a drop at next adds to; -1: none
+	policy Policy[T]
+	shed   fifo[T] // of class Shed
+	others fifo[T]
+	events int    // in both, and the one that is being sent
+	bytes  int    // of these
+	pushed uint64 // the number of the last event
+	passed uint64 // the last number that was sent, or told to be given up; pushed: nothing waits
 }
 
-func (q *queue[T]) at(pos int) *slot[T] { return &q.ring[pos&(len(q.ring)-1)] }
+// pools keeps the memory of bursts, for all queues of a type.
+var pools sync.Map
 
-// skip moves head to the first slot that is not empty, and reports whether there is one.
-func (q *queue[T]) skip() bool {
-	for ; q.head < q.tail; q.head++ {
-		if s := q.at(q.head); s.used || s.dropped > 0 {
-			return true
-		}
-	}
-	if len(q.ring) > keepRing { // the consumer has caught up: give the memory back
-		q.policy.putRing(q.ring)
-		*q = queue[T]{policy: q.policy, mark: -1}
-	}
-	return false
+func newQueue[T any](p Policy[T]) queue[T] {
+	pool, _ := pools.LoadOrStore(reflect.TypeFor[T](), &sync.Pool{New: func() any { return new([burst]item[T]) }})
+	empty := fifo[T]{pool: pool.(*sync.Pool)}
+	return queue[T]{policy: p, shed: empty, others: empty}
 }
 
-// push appends a value.
-func (q *queue[T]) push(v T) {
-	if q.tail-q.head == len(q.ring) {
-		q.resize()
+// push queues the event with the number pushed.
+func (q *queue[T]) push(class Class, v T) {
+	to := &q.others
+	if class == Shed {
+		to = &q.shed
 	}
-	*q.at(q.tail) = slot[T]{value: v, used: true}
-	q.tail++
-	q.values++
+	to.push(item[T]{v, q.pushed})
+	q.events++
 	q.bytes += q.policy.Size(v)
 }
 
-// remove empties the slot at head.
-func (q *queue[T]) remove() {
-	if s := q.at(q.head); s.used {
-		q.values--
-		q.bytes -= q.policy.Size(s.value)
+// next takes out what is to be sent next: an event, or what tells that n were given up before it. Then it is to be
+// passed.
+func (q *queue[T]) next() (v T, n int, ok bool) {
+	for q.passed < q.pushed {
+		from := &q.shed
+		if q.others.first() < from.first() {
+			from = &q.others
+		}
+		if n = int(min(from.first(), q.pushed+1) - q.passed - 1); n == 0 {
+			return from.pop(), 0, true
+		}
+		if v, ok := q.policy.Lagged(n); ok {
+			return v, n, true
+		}
+		q.passed += uint64(n)
 	}
-	*q.at(q.head) = slot[T]{}
-	if q.mark == q.head {
-		q.mark = -1
-	}
-	q.head++
-	q.next = max(q.next, q.head)
+	return v, 0, false
 }
 
-// full reports whether more is queued than should be, beside so many that are in the channel.
+// pass notes that what next has returned was sent.
+func (q *queue[T]) pass(v T, n int) {
+	q.passed += uint64(max(1, n))
+	if n == 0 {
+		q.forget(v)
+	}
+}
+
+func (q *queue[T]) forget(v T) {
+	q.events--
+	q.bytes -= q.policy.Size(v)
+}
+
+// full reports whether more is queued than should be, beside so many events that are in the channel.
 func (q *queue[T]) full(sent int) bool {
-	return q.values > 0 && (q.values+sent > q.policy.Events || q.bytes > q.policy.Bytes)
+	return q.events+sent > q.policy.Events || q.bytes > q.policy.Bytes
 }
 
-// drop gives up the oldest value that may be shed, or, if there is none, the oldest. The value at head stays if it is
-// held.
-func (q *queue[T]) drop(held bool) {
-	first := q.head
-	if held {
-		first++
+// drop gives up the oldest event that may be shed, or, if there is none, the oldest. It reports whether there was any.
+func (q *queue[T]) drop() bool {
+	from := &q.shed
+	if from.items == nil {
+		from = &q.others
 	}
-	if q.next < first {
-		q.next = first
-		if q.mark < first {
-			q.mark = -1
-		}
+	if from.items == nil {
+		return false
 	}
-	for ; q.next < q.tail; q.next++ {
-		s := q.at(q.next)
-		switch {
-		case s.dropped > 0:
-			q.mark = q.next
-		case s.used && q.policy.Class(s.value) == Shed:
-			if q.mark < 0 {
-				q.mark = q.next
-			}
-			q.giveUp(q.next, q.mark)
-			q.next++
-			return
-		case s.used:
-			q.mark = -1
-		}
-	}
-	mark := -1
-	for pos := first; pos < q.tail; pos++ { // nothing but what should stay
-		s := q.at(pos)
-		if s.used {
-			if mark < 0 {
-				mark = pos
-			}
-			q.giveUp(pos, mark)
-			return
-		}
-		if s.dropped > 0 {
-			mark = pos
-		}
-	}
+	q.forget(from.pop())
+	return true
 }
 
-// giveUp counts the value at pos in the slot at mark, which may be the same.
-func (q *queue[T]) giveUp(pos, mark int) {
-	q.values--
-	q.bytes -= q.policy.Size(q.at(pos).value)
-	*q.at(pos) = slot[T]{dropped: q.at(pos).dropped}
-	q.at(mark).dropped++
+// clear gives up everything, also what was taken out and not passed, and returns how many events that were.
+func (q *queue[T]) clear() int {
+	n := q.events
+	for q.drop() {
+	}
+	q.events, q.bytes, q.passed = 0, 0, q.pushed
+	return n
 }
 
-// resize makes room: by closing up over empty slots if there are many, by doubling otherwise.
-func (q *queue[T]) resize() {
-	used := 0
-	for pos := q.head; pos < q.tail; pos++ {
-		if s := q.at(pos); s.used || s.dropped > 0 {
-			used++
-		}
-	}
-	size := max(firstRing, len(q.ring))
-	if used > size/2 {
-		size *= 2
-	}
-	old := *q
-	q.ring, q.head, q.tail, q.mark = q.policy.newRing(size), 0, 0, -1
-	for pos := old.head; pos < old.tail; pos++ {
-		if pos == old.next {
-			q.next = q.tail
-		}
-		if s := old.at(pos); s.used || s.dropped > 0 {
-			if pos == old.mark {
-				q.mark = q.tail
-			}
-			*q.at(q.tail) = *s
-			q.tail++
-		}
-	}
-	if old.next >= old.tail {
-		q.next = q.tail
-	}
-	q.policy.putRing(old.ring)
+// An item is an event that waits.
+type item[T any] struct {
+	value  T
+	number uint64
 }
 
-const (
-	firstRing = 16
-	keepRing  = 64  // the longest ring that an empty queue holds on to
-	burstRing = 512 // rings of this length come and go with every burst, and are used again
-)
-
-func (p *Policy[T]) newRing(size int) []slot[T] {
-	if size == burstRing && p.Rings != nil {
-		if ring, ok := p.Rings.Get().(*[burstRing]slot[T]); ok {
-			return ring[:]
-		}
-	}
-	return make([]slot[T], size)
+// A fifo holds items in the order of their numbers.
+type fifo[T any] struct {
+	pool  *sync.Pool // of *[burst]item[T], all zero
+	items []item[T]  // nil: none
+	head  int        // the first of them
 }
 
-func (p *Policy[T]) putRing(ring []slot[T]) {
-	if len(ring) == burstRing && p.Rings != nil {
-		clear(ring)
-		p.Rings.Put((*[burstRing]slot[T])(ring))
+// burst is for how many items a fifo has memory from the beginning: it comes and goes with every burst.
+const burst = 512
+
+// first returns the number of the first item, or one that is higher than all.
+func (f *fifo[T]) first() uint64 {
+	if f.items == nil {
+		return math.MaxUint64
 	}
+	return f.items[f.head].number
+}
+
+func (f *fifo[T]) push(i item[T]) {
+	if f.items == nil {
+		f.items = f.pool.Get().(*[burst]item[T])[:0]
+	}
+	if len(f.items) == cap(f.items) && f.head >= len(f.items)/2 {
+		f.items, f.head = slices.Delete(f.items, 0, f.head), 0
+	}
+	f.items = append(f.items, i)
+}
+
+func (f *fifo[T]) pop() T {
+	v := f.items[f.head].value
+	f.items[f.head] = item[T]{}
+	if f.head++; f.head == len(f.items) {
+		if cap(f.items) == burst {
+			f.pool.Put((*[burst]item[T])(f.items[:burst]))
+		}
+		f.items, f.head = nil, 0
+	}
+	return v
 }
