@@ -8,31 +8,25 @@ import (
 )
 
 // Plain returns s without escape sequences and without control characters but tab.
-func Plain(s string) string { return filter(s, func(string) bool { return false }) }
+func Plain(s string) string { return filter(s, false) }
 
 // Colours returns s with the escape sequences that colour text (SGR) as the only ones left, reset at its end if there
 // are any, and without control characters but tab, or characters that reverse the direction of writing.
 func Colours(s string) string {
-	coloured := false
-	out := filter(s, func(seq string) bool {
-		ok := isColour(seq)
-		coloured = coloured || ok
-		return ok
-	})
-	out = strings.Map(func(r rune) rune {
+	s = strings.Map(func(r rune) rune {
 		if r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
 			return utf8.RuneError
 		}
 		return r
-	}, out)
-	if coloured {
-		out += "\x1b[0m"
+	}, filter(s, true))
+	if strings.Contains(s, "\x1b") {
+		s += "\x1b[0m"
 	}
-	return out
+	return s
 }
 
-// filter removes control characters but tab, and the escape sequences that keep does not like.
-func filter(s string, keep func(seq string) bool) string {
+// filter removes control characters but tab, and escape sequences, but those that colour text if colours are wanted.
+func filter(s string, colours bool) string {
 	if !strings.ContainsFunc(s, isControl) {
 		return s // ContainsFunc takes a lone byte for U+FFFD, which is what a terminal makes of it
 	}
@@ -41,33 +35,24 @@ func filter(s string, keep func(seq string) bool) string {
 	var out strings.Builder
 	out.Grow(len(s))
 	for s != "" {
-		if n := escapeLen(s); n > 0 {
-			if keep(s[:n]) {
-				out.WriteString(s[:n])
-			}
-			s = s[n:]
-			continue
+		r, n := utf8.DecodeRuneInString(s)
+		keep := r == '\t' || !isControl(r)
+		if length := escapeLen(s); length > 0 {
+			n, keep = length, colours && isColour(s[:length])
 		}
-		r, size := utf8.DecodeRuneInString(s)
-		if r == '\t' || !isControl(r) {
-			out.WriteString(s[:size])
+		if keep {
+			out.WriteString(s[:n])
 		}
-		s = s[size:]
+		s = s[n:]
 	}
 	return out.String()
 }
 
 // isColour reports whether seq is ESC [ parameters m, the parameters of digits, semicolons and colons.
 func isColour(seq string) bool {
-	if len(seq) < 3 || len(seq) > 40 || seq[:2] != "\x1b[" || seq[len(seq)-1] != 'm' {
-		return false
-	}
-	for _, c := range seq[2 : len(seq)-1] {
-		if (c < '0' || c > '9') && c != ';' && c != ':' {
-			return false
-		}
-	}
-	return true
+	params, csi := strings.CutPrefix(seq, "\x1b[")
+	params, sgr := strings.CutSuffix(params, "m")
+	return csi && sgr && len(seq) <= 40 && strings.Trim(params, "0123456789;:") == ""
 }
 
 // isControl reports C0 and C1 control characters and DEL.
@@ -77,27 +62,17 @@ func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
 // reaches to the end of s. (ECMA-48: CSI with parameter and intermediate bytes; OSC, DCS, SOS, PM and APC up to ST or
 // BEL; and ESC with intermediates.)
 func escapeLen(s string) int {
-	csi, str := false, false
-	i := 0
-	switch {
-	case strings.HasPrefix(s, "\x1b"):
-		if i = 1; i == len(s) {
-			return i
-		}
-		csi = s[i] == '['
-		str = strings.IndexByte("]PX^_", s[i]) >= 0
-		if csi || str {
-			i++
-		}
-	case strings.HasPrefix(s, "\u009b"):
-		csi, i = true, 2
-	case strings.HasPrefix(s, "\u009d"), strings.HasPrefix(s, "\u0090"), strings.HasPrefix(s, "\u0098"), strings.HasPrefix(s, "\u009e"), strings.HasPrefix(s, "\u009f"):
-		str, i = true, 2
-	default:
-		return 0
+	r, i := utf8.DecodeRuneInString(s)
+	if r == 0x1b && len(s) > 1 && strings.IndexByte("[]PX^_", s[1]) >= 0 {
+		r, i = rune(s[1])+0x40, 2 // the C1 character that the two stand for
 	}
-	switch {
-	case str:
+	var most byte // of the bytes before the final one
+	switch r {
+	case 0x1b:
+		most = 0x2f
+	case 0x9b: // CSI
+		most = 0x3f
+	case 0x90, 0x98, 0x9d, 0x9e, 0x9f: // a string
 		for ; i < len(s); i++ {
 			switch {
 			case s[i] == '\a':
@@ -107,14 +82,11 @@ func escapeLen(s string) int {
 			}
 		}
 		return i
-	case csi:
-		for i < len(s) && s[i] >= 0x20 && s[i] <= 0x3f {
-			i++
-		}
 	default:
-		for i < len(s) && s[i] >= 0x20 && s[i] <= 0x2f {
-			i++
-		}
+		return 0
+	}
+	for i < len(s) && s[i] >= 0x20 && s[i] <= most {
+		i++
 	}
 	if i < len(s) && s[i] >= 0x30 && s[i] <= 0x7e { // the final byte; anything else stands for itself
 		i++
