@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
@@ -14,86 +15,76 @@ type request struct {
 	event   string
 	frame   []byte
 	kill    bool         // it goes before all others but auth
-	before  func() error // called just before it is written, which its error prevents; nil: nothing
+	before  func() error // called just before it is written, which its error prevents
 	counted bool         // it is the user's, not the library's own
 	outcome chan error   // gets one value and is closed; room for one
-
-	mu      sync.Mutex
-	state   requestState
-	release func() bool // called with the outcome; nil: nothing
+	release func() bool  // called when it is settled
+	state   atomic.Int32
 }
 
-type requestState uint8
-
 const (
-	waiting requestState = iota // may still be withdrawn
+	waiting int32 = iota // may still be withdrawn
 	writing
 	settled // the outcome has been sent
 )
 
 func newRequest(event string, frame []byte) *request {
-	return &request{event: event, frame: frame, outcome: make(chan error, 1)}
-}
-
-// urgent reports whether r may use what others leave of the daemon's limits.
-func (r *request) urgent() bool { return r.kill || r.event == wire.Auth }
-
-// claim is the writer's, before it writes. It reports false when the request has been withdrawn.
-func (r *request) claim() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state != waiting {
-		return false
+	return &request{
+		event:   event,
+		frame:   frame,
+		before:  func() error { return nil },
+		outcome: make(chan error, 1),
+		release: func() bool { return false },
 	}
-	r.state = writing
-	return true
 }
+
+// The lists of a sendQueue, in the order in which they are written. What is before others may use what they leave of
+// the daemon's limits.
+const (
+	auths = iota
+	kills
+	others
+)
+
+func (r *request) list() int {
+	switch {
+	case r.event == wire.Auth:
+		return auths
+	case r.kill:
+		return kills
+	}
+	return others
+}
+
+func (r *request) isWaiting() bool { return r.state.Load() == waiting }
+
+// claim is for whoever is about to write or settle r. It reports false when somebody else was, or has withdrawn it.
+func (r *request) claim() bool { return r.state.CompareAndSwap(waiting, writing) }
 
 // settle sends the outcome, unless there is one already.
 func (r *request) settle(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state != settled {
-		r.finish(err)
-	}
+	r.finish(err)
+	r.release()
 }
 
 func (r *request) finish(err error) {
-	r.state = settled
-	r.outcome <- err
-	close(r.outcome)
-	if r.release != nil {
-		r.release()
+	if r.state.Swap(settled) != settled {
+		r.outcome <- err
+		close(r.outcome)
 	}
 }
 
-// withdraw settles a request whose caller no longer waits: as not sent, or, when it is just being written, as
-// uncertain.
-func (r *request) withdraw(cause error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	switch r.state {
-	case waiting:
-		r.finish(fmt.Errorf("%w: %w", ErrNotSent, cause))
-	case writing:
-		r.finish(fmt.Errorf("%w: %w", ErrUncertain, cause))
-	}
-}
-
-// withdrawWith lets the request be withdrawn when ctx ends.
+// withdrawWith lets the request, which is not queued yet, be withdrawn when ctx ends: as not sent, or, when it is just
+// being written, as uncertain.
 func (r *request) withdrawWith(ctx context.Context, q *sendQueue) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.release = context.AfterFunc(ctx, func() {
-		r.withdraw(context.Cause(ctx))
+	r.release = context.AfterFunc(ctx, func() { // it does not use release, which may not be set yet
+		failure := ErrUncertain
+		if r.claim() {
+			failure = ErrNotSent
+		}
+		r.finish(fmt.Errorf("%w: %w", failure, context.Cause(ctx)))
 		signal(q.wake) // those behind it may be due earlier
 	})
-}
-
-func (r *request) isWaiting() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state == waiting
 }
 
 // maxQueued is how many requests may wait.
@@ -104,9 +95,7 @@ type sendQueue struct {
 	wake chan struct{} // tells the writer to look again; room for one
 
 	mu     sync.Mutex
-	auth   *request
-	kills  []*request
-	others []*request
+	lists  [others + 1][]*request
 	closed error // what new requests fail with; nil: the queue is open
 }
 
@@ -125,67 +114,56 @@ func (q *sendQueue) put(r *request) error {
 	if q.closed != nil {
 		return q.closed
 	}
+	q.prune()
+	list := &q.lists[r.list()]
 	if r.event == wire.Auth {
-		q.auth = r
-		return nil
-	}
-	if len(q.kills)+len(q.others) >= maxQueued {
-		gone := func(r *request) bool { return !r.isWaiting() }
-		q.kills, q.others = slices.DeleteFunc(q.kills, gone), slices.DeleteFunc(q.others, gone)
-	}
-	if len(q.kills)+len(q.others) >= maxQueued {
+		*list = nil // it takes the place of one that waits
+	} else if len(q.lists[kills])+len(q.lists[others]) >= maxQueued {
 		return ErrQueueFull
 	}
-	if r.kill {
-		q.kills = append(q.kills, r)
-	} else {
-		q.others = append(q.others, r)
-	}
+	*list = append(*list, r)
 	return nil
+}
+
+// prune removes what does not wait any more.
+func (q *sendQueue) prune() {
+	for i, list := range q.lists {
+		q.lists[i] = slices.DeleteFunc(list, func(r *request) bool { return !r.isWaiting() })
+	}
 }
 
 // next returns what is to be written next, without removing it; nil if there is nothing.
 func (q *sendQueue) next() *request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.auth != nil && q.auth.isWaiting() {
-		return q.auth
-	}
-	q.auth = nil
-	for _, list := range []*[]*request{&q.kills, &q.others} {
-		for i, r := range *list {
-			if r.isWaiting() {
-				*list = slices.Delete(*list, 0, i)
-				return r
-			}
+	q.prune()
+	for _, list := range q.lists {
+		if len(list) > 0 {
+			return list[0]
 		}
-		*list = nil
 	}
 	return nil
 }
 
 // fail settles all that wait but auth.
-func (q *sendQueue) fail(err error) {
+func (q *sendQueue) fail(err error) { q.settle(kills, err) }
+
+// close settles all that wait, and lets all that come later fail in the same way.
+func (q *sendQueue) close(err error) {
 	q.mu.Lock()
-	all := append(q.kills, q.others...)
-	q.kills, q.others = nil, nil
+	q.closed = err
+	q.mu.Unlock()
+	q.settle(auths, err)
+}
+
+// settle settles all that wait in a list and those behind it.
+func (q *sendQueue) settle(first int, err error) {
+	q.mu.Lock()
+	all := slices.Concat(q.lists[first:]...)
 	q.mu.Unlock()
 	for _, r := range all {
 		if r.claim() {
 			r.settle(err)
 		}
 	}
-}
-
-// close settles all that wait, and lets all that come later fail in the same way.
-func (q *sendQueue) close(err error) {
-	q.mu.Lock()
-	q.closed = err
-	auth := q.auth
-	q.auth = nil
-	q.mu.Unlock()
-	if auth != nil && auth.claim() {
-		auth.settle(err)
-	}
-	q.fail(err)
 }

@@ -30,29 +30,20 @@ const (
 // it answers pings in the loop that starts these goroutines. So a ping follows each message, and the next waits for its
 // pong and pace.Settle more.
 func (s *session) write(ctx context.Context) error {
-	var (
-		settled   time.Time // when the next message may be sent
-		keepAlive <-chan time.Time
-		overdue   = statsWatch{since: time.Now()}
-	)
-	if s.cfg.PingInterval > 0 {
-		ticker := time.NewTicker(s.cfg.PingInterval)
-		defer ticker.Stop()
-		keepAlive = ticker.C
-	}
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	var settled time.Time // when the next message may be sent
+	keepAlive := time.Tick(s.cfg.PingInterval)
+	stats := statsWatch{since: time.Now()}
 	for ctx.Err() == nil {
-		timer.Stop()
+		var due <-chan time.Time
 		if r := s.queue.next(); r != nil {
 			now := time.Now()
-			delay := s.pace.Delay(now, r.event, r.urgent())
+			delay := s.pace.Delay(now, r.event, r.list() < others)
 			if r.event != wire.Auth {
 				delay = max(delay, settled.Sub(now))
 			}
 			if delay <= 0 {
 				sent, err := s.writeOne(ctx, r)
-				if err == nil && sent && r.event != wire.Auth {
+				if sent && r.event != wire.Auth {
 					err = s.barrier(ctx)
 					settled = time.Now().Add(pace.Settle)
 				}
@@ -61,15 +52,13 @@ func (s *session) write(ctx context.Context) error {
 				}
 				continue
 			}
-			timer.Reset(delay)
+			due = time.After(delay)
 		}
 		select {
-		case <-timer.C:
+		case <-due:
 		case <-s.queue.wake:
 		case <-keepAlive:
-			if overdue.check(s) {
-				s.requestStats()
-			}
+			stats.look(s)
 			if _, err := s.ping(ctx); err != nil {
 				return err
 			}
@@ -86,9 +75,7 @@ func (s *session) barrier(ctx context.Context) error {
 		if answered || err != nil {
 			return err
 		}
-		if backoff.Sleep(ctx, pingPause) != nil {
-			return nil
-		}
+		_ = backoff.Sleep(ctx, pingPause)
 	}
 	return nil
 }
@@ -103,35 +90,31 @@ func (s *session) ping(ctx context.Context) (answered bool, err error) {
 	start, frames := time.Now(), s.frames.Load()
 	pong, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err = s.conn.Ping(pong)
-	switch {
-	case err == nil:
+	if s.conn.Ping(pong) == nil {
 		s.count.pingRTT.Store(int64(time.Since(start)))
 		return true, nil
-	case ctx.Err() == nil && pong.Err() != nil && s.frames.Load() == frames:
+	}
+	if ctx.Err() == nil && pong.Err() != nil && s.frames.Load() == frames {
 		return false, errNoPong
 	}
 	return false, nil // the reader tells how the connection ends, if it does; if not, the next ping is answered
 }
 
-// A statsWatch finds out that a server that is not offline sends no stats: both frames may have been lost that told
+// A statsWatch asks for stats when a server that is not offline sends none: both frames may have been lost that told
 // that it is.
 type statsWatch struct {
 	seen  uint64
 	since time.Time // when the last of them had come
 }
 
-func (w *statsWatch) check(s *session) (overdue bool) {
+func (w *statsWatch) look(s *session) {
 	now := time.Now()
 	if n := s.stats.Load(); n != w.seen {
 		w.seen, w.since = n, now
-		return false
+	} else if now.Sub(w.since) > statsOverdue && s.isAuthenticated() && !s.owner.offline() {
+		w.since = now
+		s.requestStats()
 	}
-	if now.Sub(w.since) <= statsOverdue || !s.isAuthenticated() || s.owner.offline() {
-		return false
-	}
-	w.since = now
-	return true
 }
 
 // writeOne writes r, unless that must not be sent any more, and settles it.
@@ -145,11 +128,9 @@ func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err erro
 		r.settle(ErrNotConnected)
 		return false, nil
 	}
-	if r.before != nil {
-		if err := r.before(); err != nil {
-			r.settle(err)
-			return false, nil
-		}
+	if err := r.before(); err != nil {
+		r.settle(err)
+		return false, nil
 	}
 	s.pace.Spend(time.Now(), r.event)
 	// On a graceful close a write in progress is completed.
