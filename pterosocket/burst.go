@@ -25,14 +25,14 @@ func linesFor(queue int) int { return max(1, min(maxLines, queue/8)) }
 
 // lines are the console lines of a burst.
 type lines struct {
-	n      int
-	events [maxLines]Event // the first of them
-	boxed  int             // how many of them
-	text   []byte          // of the others
-	ends   [maxLines]int   // where each of the others ends in text
+	events []Event // the first of them
+	text   []byte  // of the others
+	ends   []int   // where each of the others ends in text
 }
 
-var linesPool = sync.Pool{New: func() any { return &lines{text: make([]byte, 0, maxText)} }}
+var linesPool = sync.Pool{New: func() any {
+	return &lines{make([]Event, 0, maxLines), make([]byte, 0, maxText), make([]int, 0, maxLines)}
+}}
 
 // add appends a line, and reports whether there is no room for another.
 func (b *burst) add(line []byte) (full bool) {
@@ -44,30 +44,25 @@ func (b *burst) add(line []byte) (full bool) {
 		l.box()
 	}
 	l.text = append(l.text, line...)
-	l.ends[l.n] = len(l.text)
-	l.n++
-	return l.n >= b.most
+	l.ends = append(l.ends, len(l.text))
+	return len(l.events)+len(l.ends) >= b.most
 }
 
 // box converts the lines that are not events yet.
 func (l *lines) box() {
-	if l.boxed == l.n {
-		return
-	}
 	all, start := string(l.text), 0
-	for ; l.boxed < l.n; l.boxed++ {
-		end := l.ends[l.boxed]
-		l.events[l.boxed] = ConsoleOutput{Line: all[start:end]}
+	for _, end := range l.ends {
+		l.events = append(l.events, ConsoleOutput{Line: all[start:end]})
 		start = end
 	}
-	l.text = l.text[:0]
+	l.text, l.ends = l.text[:0], l.ends[:0]
 }
 
 // take empties l and returns its lines as events, which are valid until the next add.
 func (l *lines) take() []Event {
 	l.box()
-	events := l.events[:l.n]
-	l.n, l.boxed = 0, 0
+	events := l.events
+	l.events = events[:0]
 	return events
 }
 
@@ -98,8 +93,10 @@ func (s *session) flush() {
 	s.count.eventsReceived.Add(b.frames)
 	s.count.bytesReceived.Add(b.bytes)
 	b.frames, b.bytes = 0, 0
-	if b.lines != nil && b.lines.n > 0 {
-		events := b.lines.take()
+	if b.lines == nil {
+		return
+	}
+	if events := b.lines.take(); len(events) > 0 {
 		s.console.live(events)
 		clear(events)
 	}
