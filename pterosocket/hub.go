@@ -12,9 +12,8 @@ import (
 // A Hub hands the events of one channel on to any number of listeners, each for one type of event. It is the
 // counterpart of the npm package's on and once.
 type Hub struct {
-	mu     sync.Mutex
-	subs   map[listener]bool
-	closed bool
+	mu   sync.Mutex
+	subs map[listener]bool // nil: the channel is closed
 }
 
 // listener is a Subscription of any type.
@@ -44,7 +43,7 @@ func (h *Hub) run(events <-chan Event) {
 	}
 	h.mu.Lock()
 	subs := h.subs
-	h.closed, h.subs = true, nil
+	h.subs = nil
 	h.mu.Unlock()
 	var ends sync.WaitGroup
 	for sub := range subs {
@@ -65,30 +64,23 @@ type Subscription[T Event] struct {
 
 	hub     *Hub
 	out     *delivery.Outlet[T]
-	stopped chan struct{}
-	stop    sync.Once
+	stopped context.Context
+	stop    context.CancelFunc
 	finish  sync.Once
 }
 
 // On subscribes to the events of type T from now on; On[Event] to all. Stop it when it is not needed any more. After
 // the Hub has ended, its channel is closed from the beginning.
 func On[T Event](h *Hub) *Subscription[T] {
-	out := delivery.New(delivery.Policy[T]{
-		Events: subscriptionQueue,
-		Bytes:  queueBytes,
-		Class:  func(ev T) delivery.Class { return classOf(ev) },
-		Size:   func(ev T) int { return sizeOf(ev) },
-		Lagged: func(n int) (T, bool) { ev, ok := Event(Lagged{Dropped: n}).(T); return ev, ok },
-	})
-	s := &Subscription[T]{C: out.C(), hub: h, out: out, stopped: make(chan struct{})}
+	out := outletOf[T](subscriptionQueue)
+	s := &Subscription[T]{C: out.C(), hub: h, out: out}
+	s.stopped, s.stop = context.WithCancel(context.Background())
 	h.mu.Lock()
-	closed := h.closed
-	if !closed {
-		h.subs[s] = true
-	}
-	h.mu.Unlock()
-	if closed {
+	defer h.mu.Unlock()
+	if h.subs == nil {
 		s.end(-1)
+	} else {
+		h.subs[s] = true
 	}
 	return s
 }
@@ -99,7 +91,7 @@ func (s *Subscription[T]) Stop() {
 	s.hub.mu.Lock()
 	delete(s.hub.subs, s)
 	s.hub.mu.Unlock()
-	s.stop.Do(func() { close(s.stopped) })
+	s.stop()
 	s.end(-1)
 }
 
@@ -116,7 +108,7 @@ func (s *Subscription[T]) offer(ev Event) {
 // end delivers what waits, for as long as the listener takes something within idle, and closes the channel.
 func (s *Subscription[T]) end(idle time.Duration) {
 	s.finish.Do(func() {
-		s.out.Close(func() delivery.Patience { return delivery.Patience{Idle: idle, Until: s.stopped} })
+		s.out.Close(func() delivery.Patience { return delivery.Patience{Idle: idle, Until: s.stopped.Done()} })
 	})
 }
 

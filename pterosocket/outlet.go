@@ -14,13 +14,19 @@ const (
 )
 
 // newOutlet returns what stands between a connection and its consumer.
-func newOutlet(size int) *delivery.Outlet[Event] {
-	return delivery.New(delivery.Policy[Event]{
+func newOutlet(size int) *delivery.Outlet[Event] { return outletOf[Event](size) }
+
+// outletOf returns an outlet for the events of type T.
+func outletOf[T Event](size int) *delivery.Outlet[T] {
+	return delivery.New(delivery.Policy[T]{
 		Events: size,
 		Bytes:  queueBytes,
-		Class:  classOf,
-		Size:   sizeOf,
-		Lagged: func(n int) (Event, bool) { return Lagged{Dropped: n}, true },
+		Class:  func(ev T) delivery.Class { return classOf(ev) },
+		Size:   func(ev T) int { return sizeOf(ev) },
+		Lagged: func(n int) (T, bool) {
+			ev, ok := Event(Lagged{Dropped: n}).(T)
+			return ev, ok
+		},
 	})
 }
 
@@ -41,8 +47,6 @@ func sizeOf(ev Event) int {
 	switch ev := ev.(type) {
 	case ConsoleOutput:
 		return eventBytes + len(ev.Line)
-	case Stats:
-		return eventBytes
 	case Error:
 		return eventBytes + len(ev.Err.Error())
 	}
