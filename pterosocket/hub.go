@@ -114,18 +114,17 @@ func (s *Subscription[T]) end(idle time.Duration) {
 
 // Once waits for the next event of type T. It returns ctx's error if that ends first, and ErrClosed when none can come
 // any more.
-func Once[T Event](ctx context.Context, h *Hub) (T, error) {
+func Once[T Event](ctx context.Context, h *Hub) (ev T, err error) {
 	s := On[T](h)
 	defer s.Stop()
-	var none T
 	select {
-	case ev, ok := <-s.C:
-		if !ok {
-			return none, ErrClosed
+	case ev, open := <-s.C:
+		if !open {
+			return ev, ErrClosed
 		}
 		return ev, nil
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
+		return ev, context.Cause(ctx)
 	}
 }
 

@@ -36,10 +36,9 @@ func (s *session) write(ctx context.Context) error {
 	for ctx.Err() == nil {
 		var due <-chan time.Time
 		if r := s.queue.next(); r != nil {
-			now := time.Now()
-			delay := s.pace.Delay(now, r.event, r.list() < others)
+			delay := s.pace.Delay(time.Now(), r.event, r.list() < others)
 			if r.event != wire.Auth {
-				delay = max(delay, settled.Sub(now))
+				delay = max(delay, time.Until(settled))
 			}
 			if delay <= 0 {
 				sent, err := s.writeOne(ctx, r)
@@ -71,8 +70,7 @@ func (s *session) write(ctx context.Context) error {
 // barrier waits until the daemon has answered a ping that was sent behind the last message.
 func (s *session) barrier(ctx context.Context) error {
 	for ctx.Err() == nil {
-		answered, err := s.ping(ctx)
-		if answered || err != nil {
+		if answered, err := s.ping(ctx); answered || err != nil {
 			return err
 		}
 		_ = backoff.Sleep(ctx, pingPause)

@@ -4,6 +4,7 @@ package delivery
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,13 +50,14 @@ type Outlet[T any] struct {
 	end    chan struct{} // closed when patience begins to count
 	done   sync.WaitGroup
 
+	dropped atomic.Uint64
+
 	mu       sync.Mutex
 	queue    queue[T]
 	patience func() Patience // not nil: nothing is pushed any more
-	dropped  uint64
-	latest   uint64      // the number of the last Latest that was sent or queued
-	waiting  T           // a Latest, if timer is not nil
-	timer    *time.Timer // releases it
+	latest   uint64          // the number of the last Latest that was sent or queued
+	waiting  T               // a Latest, if timer is not nil
+	timer    *time.Timer     // releases it
 }
 
 // New returns an Outlet.
@@ -116,7 +118,7 @@ func (o *Outlet[T]) add(class Class, v T) {
 	}
 	q.push(class, v)
 	for q.full(len(o.events)) && q.drop() {
-		o.dropped++
+		o.dropped.Add(1)
 	}
 }
 
@@ -189,11 +191,7 @@ func (o *Outlet[T]) offer(v T) bool {
 }
 
 // Dropped returns how many events were given up so far.
-func (o *Outlet[T]) Dropped() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.dropped
-}
+func (o *Outlet[T]) Dropped() uint64 { return o.dropped.Load() }
 
 // Discard forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being
 // pushed.
@@ -205,7 +203,8 @@ func (o *Outlet[T]) Discard() {
 		<-o.events
 	}
 	o.queue.clear()
-	o.dropped, o.patience, o.end = 0, nil, make(chan struct{})
+	o.dropped.Store(0)
+	o.patience, o.end = nil, make(chan struct{})
 }
 
 // halt lets Push do nothing, and waits until what is queued has been sent or patience has ended.
@@ -231,14 +230,12 @@ type Patience struct {
 // up the rest, sends last, which is told how many were given up, and closes the channel. It returns that number.
 func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (dropped int) {
 	o.halt(patience)
-	defer close(o.events) // nobody else sends; the lock is for Dropped
+	defer close(o.events) // nobody else sends, or uses the queue
 	if o.queue.passed == o.queue.pushed && o.offer(last(0)) {
 		return 0
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	dropped = o.queue.clear() + o.makeRoom()
-	o.dropped += uint64(dropped)
+	o.dropped.Add(uint64(dropped))
 	o.events <- last(dropped)
 	return dropped
 }
@@ -246,10 +243,8 @@ func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (
 // Close is Finish without a last event.
 func (o *Outlet[T]) Close(patience func() Patience) {
 	o.halt(patience)
-	defer close(o.events)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.dropped += uint64(o.queue.clear())
+	o.dropped.Add(uint64(o.queue.clear()))
+	close(o.events)
 }
 
 // makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given
