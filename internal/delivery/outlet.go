@@ -91,9 +91,8 @@ func (o *Outlet[T]) push(class Class, vs ...T) {
 		}
 		o.timer.Reset(lastLatest)
 	}
-	received := o.queue.passed-uint64(len(o.events)) >= o.latest
-	if o.timer != nil && (received || class == Keep) {
-		o.release()
+	if o.timer != nil && (class == Keep || o.queue.passed-uint64(len(o.events)) >= o.latest) {
+		o.release() // v must not overtake it, or the one before has been received
 	}
 	if class != Latest {
 		for _, v := range vs {
@@ -122,8 +121,11 @@ func (o *Outlet[T]) add(class Class, v T) {
 	}
 }
 
-// release sends or queues the Latest that waits.
+// release sends or queues the Latest that waits, if there is one.
 func (o *Outlet[T]) release() {
+	if o.timer == nil {
+		return
+	}
 	o.timer.Stop()
 	o.timer = nil
 	o.add(Latest, o.waiting)
@@ -134,9 +136,7 @@ func (o *Outlet[T]) release() {
 func (o *Outlet[T]) overdue() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.timer != nil {
-		o.release()
-	}
+	o.release()
 }
 
 // send is the goroutine that waits for the consumer, until nothing is queued any more or patience has ended.
@@ -164,16 +164,7 @@ func (o *Outlet[T]) send() {
 
 // offer sends v, if the consumer makes room for it while patience allows.
 func (o *Outlet[T]) offer(v T) bool {
-	for {
-		p := Patience{Changed: o.end}
-		select {
-		case <-o.end:
-			p = o.patience()
-		default:
-		}
-		if p.Idle < 0 {
-			return false
-		}
+	for p := (Patience{Changed: o.end}); p.Idle >= 0; p = o.patience() {
 		var idle <-chan time.Time
 		if p.Idle > 0 {
 			idle = time.After(p.Idle)
@@ -182,12 +173,13 @@ func (o *Outlet[T]) offer(v T) bool {
 		case o.events <- v:
 			return true
 		case <-p.Changed: // from now on the new patience counts
-			continue
 		case <-idle:
+			return false
 		case <-p.Until:
+			return false
 		}
-		return false
 	}
+	return false
 }
 
 // Dropped returns how many events were given up so far.
@@ -210,9 +202,7 @@ func (o *Outlet[T]) Discard() {
 // halt lets Push do nothing, and waits until what is queued has been sent or patience has ended.
 func (o *Outlet[T]) halt(patience func() Patience) {
 	o.mu.Lock()
-	if o.timer != nil {
-		o.release()
-	}
+	o.release()
 	o.patience = patience
 	close(o.end)
 	o.mu.Unlock()
