@@ -2,7 +2,7 @@
 package pace
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,8 +29,7 @@ type Pacer struct {
 	all   *rate.Limiter    // nil: no limits
 	kinds [4]*rate.Limiter // for commands, auth, send logs and others; made when they are needed
 
-	mu   sync.Mutex
-	slow time.Time // no command before this time, since the daemon said throttled
+	slow atomic.Pointer[time.Time] // no command before this time, since the daemon said throttled; nil: it has not
 }
 
 // reserve is what ordinary messages leave of the limit for all, so that an urgent one never waits for them.
@@ -71,9 +70,9 @@ func (p *Pacer) Delay(now time.Time, event string, urgent bool) time.Duration {
 	need := 1.0
 	if !urgent {
 		need += reserve
-		p.mu.Lock()
-		wait = p.slow.Sub(now)
-		p.mu.Unlock()
+		if slow := p.slow.Load(); slow != nil {
+			wait = slow.Sub(now)
+		}
 	}
 	if p.all == nil {
 		return max(0, wait)
@@ -101,7 +100,6 @@ func (p *Pacer) Spend(now time.Time, event string) {
 
 // Throttled notes that the daemon dropped a message.
 func (p *Pacer) Throttled(now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.slow = now.Add(throttlePause)
+	slow := now.Add(throttlePause)
+	p.slow.Store(&slow)
 }
