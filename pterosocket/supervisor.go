@@ -133,9 +133,7 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 		if s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()
 		}
-		if a.delays.Fresh() {
-			a.delays.Skip(herdSteps)
-		}
+		a.delays.Skip(herdSteps)
 	} else {
 		c.count.failedAttempts.Add(1)
 	}

@@ -16,22 +16,16 @@ type Backoff struct {
 
 // Next returns a random delay below min(Max, Min * 2^failures), and counts one failure more.
 func (b *Backoff) Next() time.Duration {
-	window := b.Max
-	if b.failures < 30 {
-		window = min(b.Max, b.Min<<b.failures)
-	}
-	b.failures++
-	if window <= 0 {
+	window := b.Min << b.failures
+	if window>>b.failures != b.Min || window > b.Max { // shifted out of its bits, or too long
 		window = b.Max
 	}
+	b.failures++
 	return rand.N(window) + 1
 }
 
-// Skip counts n failures without waiting, which widens the next window.
-func (b *Backoff) Skip(n int) { b.failures += n }
-
-// Fresh reports whether no failure has been counted since the last Reset.
-func (b *Backoff) Fresh() bool { return b.failures == 0 }
+// Skip counts failures up to the n-th without waiting, which widens the next window.
+func (b *Backoff) Skip(n int) { b.failures = max(b.failures, n) }
 
 // Reset forgets the failures.
 func (b *Backoff) Reset() { b.failures = 0 }
