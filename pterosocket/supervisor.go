@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -46,7 +47,7 @@ func newClient(ctx context.Context, cfg Config) *client {
 		running:    make(chan struct{}, 1),
 		repatience: make(chan struct{}),
 	}
-	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), state: new(busyState)}
+	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), calls: new(sync.Map)}
 	c.cfg.Logger = slog.New(c.logging)
 	c.tokens = tokens.Cache{
 		Source:     panelCredentials{cfg.Credentials, cfg.APIKey},
