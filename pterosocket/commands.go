@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -50,26 +51,41 @@ func (c *Commands) Write(ctx context.Context, packet Packet) error {
 
 // Submit sends like Write without waiting: the channel that it returns gets Write's result and is closed then.
 func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
-	r, err := c.c.enqueue(ctx, packet, nil)
-	if err != nil {
-		result := make(chan error, 1)
-		result <- err
-		close(result)
-		return result
+	return c.c.submit(ctx, packet, func() error { return nil })
+}
+
+// submit checks a packet and puts it into the current connection's queue. It is withdrawn when ctx ends. before is
+// called just before the packet is written, and may prevent that with an error. The channel gets the outcome.
+func (c *client) submit(ctx context.Context, packet Packet, before func() error) <-chan error {
+	frame, err := packet.encode()
+	r := newRequest(packet.Event, frame)
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
 	}
+	s, notNow := c.standing()
+	if err = cmp.Or(err, notNow); err == nil {
+		err = c.ignored(packet)
+	}
+	if err != nil {
+		r.settle(err)
+		return r.outcome
+	}
+	r.counted, r.kill = true, packet.isKill()
+	r.before = func() error { // much may have happened while it waited for its turn
+		if err := c.ignored(packet); err != nil {
+			return err
+		}
+		return before()
+	}
+	if ctx.Done() != nil {
+		r.withdrawWith(ctx, &s.queue)
+	}
+	s.queue.add(r)
 	return r.outcome
 }
 
-// enqueue checks a packet and puts it into the current connection's queue. The request is withdrawn when ctx ends.
-// before, if not nil, is called just before the packet is written, and may prevent that with an error.
-func (c *client) enqueue(ctx context.Context, packet Packet, before func() error) (*request, error) {
-	frame, err := packet.encode()
-	if err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNotSent, context.Cause(ctx))
-	}
+// standing returns the session that takes commands now, or why there is none.
+func (c *client) standing() (*session, error) {
 	s, _ := c.current()
 	switch {
 	case c.soft.Err() != nil:
@@ -77,25 +93,7 @@ func (c *client) enqueue(ctx context.Context, packet Packet, before func() error
 	case s == nil || !s.isAuthenticated():
 		return nil, ErrNotConnected
 	}
-	if err := c.ignored(packet); err != nil {
-		return nil, err
-	}
-	r := newRequest(packet.Event, frame)
-	r.counted, r.kill = true, packet.isKill()
-	r.before = func() error { // much may have happened while it waited for its turn
-		if err := c.ignored(packet); err != nil {
-			return err
-		}
-		if before != nil {
-			return before()
-		}
-		return nil
-	}
-	if ctx.Done() != nil {
-		r.withdrawWith(ctx, &s.queue)
-	}
-	s.queue.add(r)
-	return r, nil
+	return s, nil
 }
 
 // ignored returns why a daemon would ignore the packet in silence, as far as that is known; nil if it would not.
@@ -127,8 +125,8 @@ func (c *client) endTurn() { <-c.running }
 // ErrClosed.
 func (c *Commands) Ready(ctx context.Context) error {
 	for {
-		s, changed := c.c.current()
-		if c.c.soft.Err() == nil && s != nil && s.isAuthenticated() {
+		_, changed := c.c.current()
+		if c.Connected() {
 			return nil
 		}
 		select {
@@ -142,17 +140,12 @@ func (c *Commands) Ready(ctx context.Context) error {
 }
 
 // whyEnded returns Err or, when that is nil, ErrClosed. The client has ended.
-func (c *client) whyEnded() error {
-	if c.err != nil {
-		return c.err
-	}
-	return ErrClosed
-}
+func (c *client) whyEnded() error { return cmp.Or(c.err, ErrClosed) }
 
 // Connected reports whether the connection stands and is authenticated: whether a command would be sent now.
 func (c *Commands) Connected() bool {
-	s, _ := c.c.current()
-	return s != nil && s.isAuthenticated() && c.c.soft.Err() == nil
+	_, err := c.c.standing()
+	return err == nil
 }
 
 // State returns the server's power state as the connection that stands was told last, by a status or with stats. It is

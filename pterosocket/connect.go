@@ -1,8 +1,6 @@
 package pterosocket
 
-import (
-	"context"
-)
+import "context"
 
 // Connect opens the console of one server: it asks the panel for a token, opens the daemon's websocket, authenticates,
 // and returns once the daemon has accepted the token and told the server's state (or after a second's grace when it

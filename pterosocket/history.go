@@ -17,13 +17,11 @@ func (c *Commands) History(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer c.c.endTurn()
-	s, _ := c.c.current()
-	switch {
-	case c.c.soft.Err() != nil:
-		return nil, ErrClosed
-	case s == nil || !s.isAuthenticated():
-		return nil, ErrNotConnected
-	case c.c.offline():
+	s, err := c.c.standing()
+	if err != nil {
+		return nil, err
+	}
+	if c.c.offline() {
 		return nil, ErrServerOffline
 	}
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -31,36 +31,33 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	if there() {
 		return nil
 	}
-	req, err := c.c.enqueue(ctx, packet, func() error {
+	err := <-c.c.submit(ctx, packet, func() error {
 		if there() { // by now
 			return errThere
 		}
 		w.begin(c.c.lastKnown())
 		return nil
 	})
+	if err == errThere { // the value itself
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	if err := <-req.outcome; err == errThere { // the value itself
-		return nil
-	} else if err != nil {
-		return err
-	}
 	select {
-	case err := <-w.done:
-		return err
-	case <-c.c.done:
-	case <-ctx.Done():
-	}
-	select {
-	case err := <-w.done: // in the same moment
+	case err = <-w.done:
 		return err
 	case <-c.c.done: // not ErrClosed: it has been sent
-		return fmt.Errorf("waiting for the server to be %s after %s: %w", w.target, action, ErrInterrupted)
+		err = fmt.Errorf("waiting for the server to be %s after %s: %w", w.target, action, ErrInterrupted)
 	case <-ctx.Done():
-		state := printable(string(cmp.Or(c.c.knownState(), "not known")), 40)
-		return fmt.Errorf("waiting for the server to be %s after %s; it is %s: %w", w.target, action, state, context.Cause(ctx))
+		err = fmt.Errorf("waiting for the server to be %s after %s; it is %s: %w", w.target, action,
+			printable(string(cmp.Or(c.c.knownState(), "not known")), 40), context.Cause(ctx))
 	}
+	select {
+	case err = <-w.done: // in the same moment
+	default:
+	}
+	return err
 }
 
 // A powerWait watches for what comes of a power action. see is called by the goroutine that hands events on.
@@ -95,39 +92,30 @@ func (w *powerWait) see(ev Event) {
 	if !w.running {
 		return
 	}
+	starting := false // by the word of earlier events like this one
 	switch ev := ev.(type) {
 	case Status:
-		switch {
-		case ev.State == StateStarting:
-			w.begun = true
-		case ev.State == StateOffline && w.begun && w.target == StateRunning:
-			w.finish(fmt.Errorf("%w: the server went offline while starting, after %s; see its console", ErrPowerRefused, w.action))
-			return
-		}
+		starting = w.begun
+		w.begun = w.begun || ev.State == StateStarting
 	case Stats:
-		if ev.Uptime < w.uptime { // it has been away, though no status told
-			w.left = true
-		}
+		w.left = w.left || ev.Uptime < w.uptime // it has been away, though no status told
 		w.uptime = ev.Uptime
-		if ev.State == StateOffline && w.trying && w.target == StateRunning {
-			w.finish(fmt.Errorf("%w: the server went offline while starting, after %s; see its console", ErrPowerRefused, w.action))
-			return
-		}
+		starting = w.trying
 		w.trying = w.trying || w.left && ev.State == StateStarting
 	case DaemonError:
 		// Only an answer to a message has an id. Of other users' messages a daemon does not tell.
 		text := withoutEventID(ev.Message)
 		if text != ev.Message && !(w.begun && w.action == PowerStart && strings.Contains(text, "server is running")) {
 			w.finish(fmt.Errorf("%w: the daemon refused to %s: %s", ErrPowerRefused, w.action, printable(text, 300)))
-			return
 		}
 	}
 	switch state := stateOf(ev); {
 	case state == "":
-	case state != StateRunning:
-		w.left = true
-		fallthrough
+	case state == StateOffline && starting && w.target == StateRunning:
+		w.finish(fmt.Errorf("%w: the server went offline while starting, after %s; see its console",
+			ErrPowerRefused, w.action))
 	default:
+		w.left = w.left || state != StateRunning
 		if state == w.target && w.left {
 			w.finish(nil)
 		}

@@ -40,14 +40,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	}
 	a := &answer{came: make(chan struct{}, 1)}
 	defer c.c.addTap(a.see)()
-	req, err := c.c.enqueue(ctx, CommandPacket(command), func() error {
-		a.begin()
-		return nil
-	})
-	if err == nil {
-		err = <-req.outcome
-	}
-	if err != nil {
+	if err := <-c.c.submit(ctx, CommandPacket(command), a.begin); err != nil {
 		return nil, err
 	}
 	silence := time.NewTimer(idle)
@@ -58,7 +51,10 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	var lines []string
 	// take takes what has come, and reports whether the answer is complete.
 	take := func() (bool, error) {
-		fresh, err := a.take()
+		a.mu.Lock()
+		fresh, err := a.lines, a.err
+		a.lines = nil
+		a.mu.Unlock()
 		for _, line := range fresh {
 			lines = append(lines, line)
 			if opts.Until != nil && opts.Until(line) || opts.MaxLines > 0 && len(lines) >= opts.MaxLines {
@@ -99,48 +95,41 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 type answer struct {
 	came chan struct{} // there is something to take; room for one
 
-	mu      sync.Mutex
-	running bool
-	lines   []string
-	err     error // why no more lines will come
+	mu    sync.Mutex
+	begun bool
+	lines []string // that have not been taken
+	err   error    // why no more lines will come
 }
 
-func (a *answer) begin() {
+// begin starts the collection, just before the command is sent.
+func (a *answer) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.running = true
-}
-
-// take returns what has come since the last take.
-func (a *answer) take() ([]string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	lines := a.lines
-	a.lines = nil
-	return lines, a.err
+	a.begun = true
+	return nil
 }
 
 func (a *answer) see(ev Event) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.running {
+	if !a.begun || a.err != nil {
 		return
 	}
 	switch ev := ev.(type) {
 	case ConsoleOutput:
 		a.lines = append(a.lines, ev.Line)
 		if len(a.lines) >= maxRunLines { // Until is slower than the console
-			a.running, a.err = false, errTooManyLines
+			a.err = errTooManyLines
 		}
 	case Close:
-		a.running, a.err = false, fmt.Errorf("%w: %w", ErrInterrupted, ev.Err)
+		a.err = fmt.Errorf("%w: %w", ErrInterrupted, ev.Err)
 	case JWTError:
 		if isAnswer(ev.Message) {
 			return
 		}
-		a.running, a.err = false, ErrInterrupted
+		a.err = ErrInterrupted
 	case TokenExpired:
-		a.running, a.err = false, ErrInterrupted
+		a.err = ErrInterrupted
 	default:
 		return
 	}
