@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
 // Errors of sending. Every error of a method that sends and that certainly did not reach the wire wraps ErrNotSent.
@@ -90,52 +92,40 @@ type PanelError struct {
 	foreign bool // it is not in the panel's own JSON, so it says nothing of the key or the server
 }
 
+// panelErrors says what an answer in the panel's own JSON means, and what to do about it.
+var panelErrors = map[int]struct {
+	is     error
+	advice string
+}{
+	http.StatusUnauthorized: {ErrUnauthorized,
+		"; check the API key: a client API key (Account, API Credentials), not an application key"},
+	http.StatusForbidden: {ErrForbidden, "; the key's user needs the permission websocket.connect on this server, " +
+		"and the key must allow this machine's address"},
+	http.StatusNotFound: {ErrServerNotFound, "; check the server's identifier, and that the key's user has access to it"},
+	http.StatusConflict: {ErrConflict, "; try again when that is over"},
+}
+
 func (e *PanelError) Error() string {
 	msg := fmt.Sprintf("the panel answered %d: %s", e.StatusCode, strings.TrimRight(e.Detail, ". "))
-	switch e.StatusCode {
-	case http.StatusTooManyRequests:
-		if e.RetryAfter > 0 {
-			msg += fmt.Sprintf("; it wants no request for %v", e.RetryAfter)
-		}
+	switch {
+	case e.StatusCode == http.StatusTooManyRequests && e.RetryAfter > 0:
+		return msg + fmt.Sprintf("; it wants no request for %v", e.RetryAfter)
+	case e.StatusCode == http.StatusTooManyRequests, e.foreign && e.StatusCode >= 500:
 		return msg
+	case e.foreign:
+		return msg + "; that is not the panel's own answer: check that Origin is the panel's own address, " +
+			"and what stands before it"
 	}
-	if e.foreign {
-		if e.StatusCode < 500 {
-			msg += "; that is not the panel's own answer: check that Origin is the panel's own address, and what stands before it"
-		}
-		return msg
-	}
-	switch e.StatusCode {
-	case http.StatusUnauthorized:
-		msg += "; check the API key: a client API key (Account, API Credentials), not an application key"
-	case http.StatusForbidden:
-		msg += "; the key's user needs the permission websocket.connect on this server, and the key must allow this machine's address"
-	case http.StatusNotFound:
-		msg += "; check the server's identifier, and that the key's user has access to it"
-	case http.StatusConflict:
-		msg += "; try again when that is over"
-	}
-	return msg
+	return msg + panelErrors[e.StatusCode].advice
 }
 
 // Is maps status codes to the package's error values.
 func (e *PanelError) Is(target error) bool {
-	if e.foreign && e.StatusCode != http.StatusTooManyRequests {
-		return false
-	}
-	switch e.StatusCode {
-	case http.StatusUnauthorized:
-		return target == ErrUnauthorized
-	case http.StatusForbidden:
-		return target == ErrForbidden
-	case http.StatusNotFound:
-		return target == ErrServerNotFound
-	case http.StatusConflict:
-		return target == ErrConflict
-	case http.StatusTooManyRequests:
+	if e.StatusCode == http.StatusTooManyRequests {
 		return target == ErrRateLimited
 	}
-	return false
+	meaning, known := panelErrors[e.StatusCode]
+	return known && !e.foreign && target == meaning.is
 }
 
 // HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403),
@@ -160,17 +150,16 @@ func (e *HandshakeError) Error() string {
 
 // Is maps status codes to the package's error values.
 func (e *HandshakeError) Is(target error) bool {
-	switch e.StatusCode {
-	case http.StatusUnauthorized:
-		return target == ErrUnauthorized
-	case http.StatusForbidden:
-		return target == ErrOriginRejected
-	case http.StatusNotFound:
-		return target == ErrServerNotFound
-	case http.StatusBadRequest:
-		return target == ErrTooManyConnections && strings.Contains(e.Body, "Too many open websocket connections")
-	case http.StatusTooManyRequests:
-		return target == ErrTooManyConnections
+	switch target {
+	case ErrUnauthorized:
+		return e.StatusCode == http.StatusUnauthorized
+	case ErrOriginRejected:
+		return e.StatusCode == http.StatusForbidden
+	case ErrServerNotFound:
+		return e.StatusCode == http.StatusNotFound
+	case ErrTooManyConnections:
+		return e.StatusCode == http.StatusTooManyRequests ||
+			e.StatusCode == http.StatusBadRequest && strings.Contains(e.Body, "Too many open websocket connections")
 	}
 	return false
 }
@@ -211,15 +200,4 @@ const (
 )
 
 // printable makes a peer's text fit for an error or a log line.
-func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > limit {
-		s = strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
-}
+func printable(s string, limit int) string { return panel.Printable(s, limit) }

@@ -22,17 +22,10 @@ func isAnswer(message string) bool {
 
 // curable reports whether a fresh token helps.
 func curable(message string) bool {
-	for _, text := range []string{
-		"exp claim is invalid",
-		"created too far in past",
-		"no jwt present",
-		"expired", // "token is expired", and Calagopus' "invalid token: ..."
-	} {
-		if strings.Contains(message, text) {
-			return true
-		}
-	}
-	return false
+	return denied(message) ||
+		strings.Contains(message, "exp claim is invalid") ||
+		strings.Contains(message, "no jwt present") ||
+		strings.Contains(message, "expired") // "token is expired", and Calagopus' "invalid token: ..."
 }
 
 // incurable reports whether a fresh token is known not to help.
@@ -51,5 +44,5 @@ const masked = "an unexpected error was encountered while handling this request"
 // unreadable reports whether text, without an event id, says that a daemon could not read or verify a token: masked, or
 // in the words of its library for those who may read them. A masked text can mean anything else as well.
 func unreadable(text string) bool {
-	return text == masked || strings.HasPrefix(text, "jwt: ") && !curable(text) && !strings.Contains(text, "mismatch") && !strings.Contains(text, "permission")
+	return text == masked || strings.HasPrefix(text, "jwt: ") && !curable(text) && !incurable(text)
 }

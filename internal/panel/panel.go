@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,8 +51,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the panel answered %d: %s", e.StatusCode, e.Detail)
 }
 
-// Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error for an answer
-// without credentials. No error holds the API key.
+// Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error, without the API
+// key, for an answer without credentials. Another error holds the key if HTTP puts headers into its errors.
 func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -77,12 +76,12 @@ func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return Credentials{}, c.hideKey(err)
+		return Credentials{}, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return Credentials{}, fmt.Errorf("reading the panel's answer: %w", c.hideKey(err))
+		return Credentials{}, fmt.Errorf("reading the panel's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK || len(body) > maxBody {
 		return Credentials{}, c.refusal(resp, body)
@@ -154,40 +153,24 @@ func kind(body []byte) string {
 	return "something else"
 }
 
-// clean makes a peer's words fit for an error: one line, not long, and without the API key should they quote it.
+// clean makes the panel's words fit for an error: without the API key, should they quote it.
 func (c *Client) clean(s string) string {
-	if c.APIKey != "" {
-		s = strings.ReplaceAll(s, c.APIKey, "[API key]")
-	}
+	return Printable(strings.ReplaceAll(s, c.APIKey, "[API key]"), 300)
+}
+
+// Printable makes a peer's text fit for an error or a log line: one line, and not longer than limit.
+func Printable(s string, limit int) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
 	}, s)
-	if len(s) > 300 {
-		s = strings.ToValidUTF8(s[:300], "") + "..."
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "..."
 	}
 	return s
 }
-
-// hideKey guards against an HTTP client that puts headers into its errors. The chain of err stays, for errors.Is.
-func (c *Client) hideKey(err error) error {
-	if c.APIKey == "" || !strings.Contains(err.Error(), c.APIKey) {
-		return err
-	}
-	return &cleanError{c.clean(err.Error()), err}
-}
-
-// cleanError is an error whose own text held the key. It cannot be unwrapped, only asked.
-type cleanError struct {
-	text string
-	err  error
-}
-
-func (e *cleanError) Error() string        { return e.text }
-func (e *cleanError) Is(target error) bool { return errors.Is(e.err, target) }
-func (e *cleanError) As(target any) bool   { return errors.As(e.err, target) }
 
 // retryAfter reads the header in both of its forms, seconds and date; 0 when there is none.
 func retryAfter(header string) time.Duration {
