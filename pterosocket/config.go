@@ -130,9 +130,6 @@ func (c Config) withDefaults() (Config, error) {
 			return invalid("Compression", "this Dialer cannot be told of it; set it in the Dialer, if it has a field for that")
 		}
 	}
-	if c.Credentials == nil {
-		c.Credentials = panelSource{panel.Client{HTTP: c.HTTPClient, Origin: c.Origin, APIKey: c.APIKey, Server: c.Server}}
-	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

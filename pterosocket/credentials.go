@@ -39,20 +39,20 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
 }
 
-// panelSource asks the panel.
-type panelSource struct{ panel.Client }
-
-func (s panelSource) Credentials(ctx context.Context) (Credentials, error) {
-	creds, err := s.fetch(ctx)
-	return Credentials{creds.Token, creds.Socket}, err
-}
-
-// fetch returns what the panel answers, or a *PanelError.
-func (s panelSource) fetch(ctx context.Context) (panel.Credentials, error) {
-	creds, err := s.Fetch(ctx)
+// credentials asks Config.Credentials, or the panel when that is nil. No error shows the API key.
+func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err error) {
+	c.count.credentialRequests.Add(1)
+	if c.cfg.Credentials != nil {
+		var own Credentials
+		own, err = c.cfg.Credentials.Credentials(ctx)
+		creds.Token, creds.Socket = own.Token, own.Socket
+	} else {
+		p := panel.Client{HTTP: c.cfg.HTTPClient, Origin: c.cfg.Origin, APIKey: c.cfg.APIKey, Server: c.cfg.Server}
+		creds, err = p.Fetch(ctx)
+	}
 	var refused *panel.Error
 	if errors.As(err, &refused) {
-		return panel.Credentials{}, &PanelError{
+		err = &PanelError{
 			StatusCode: refused.StatusCode,
 			Code:       refused.Code,
 			Detail:     refused.Detail,
@@ -60,29 +60,27 @@ func (s panelSource) fetch(ctx context.Context) (panel.Credentials, error) {
 			foreign:    refused.Foreign,
 		}
 	}
-	return creds, err
-}
-
-// panelCredentials is what the token cache asks.
-type panelCredentials struct {
-	source CredentialSource
-	secret string // which no error may show
-}
-
-func (p panelCredentials) Credentials(ctx context.Context) (panel.Credentials, error) {
-	if s, ok := p.source.(panelSource); ok {
-		creds, err := s.fetch(ctx)
-		return creds, redact(err, p.secret)
+	if err == nil {
+		err = c.checkSocket(creds.Socket)
 	}
-	creds, err := p.source.Credentials(ctx)
-	return panel.Credentials{Token: creds.Token, Socket: creds.Socket}, redact(err, p.secret)
+	return creds, redact(err, c.cfg.APIKey)
 }
 
 // checkSocket refuses a socket whose traffic anybody could read, where the panel's could not be read.
-func (c *client) checkSocket(u *url.URL) error {
-	if (u.Scheme == "ws" || u.Scheme == "http") && strings.HasPrefix(c.cfg.Origin, "https:") && !c.cfg.AllowInsecure {
-		return fmt.Errorf("%w: the panel %s hands out the unencrypted %s://%s; enable TLS for the node, or set Config.AllowInsecure",
-			ErrInsecureSocket, c.cfg.Origin, u.Scheme, u.Host)
+func (c *client) checkSocket(socket string) error {
+	u, err := url.Parse(socket)
+	if err != nil || u.Host == "" {
+		return errors.New("the socket that was handed out is not a URL")
+	}
+	switch u.Scheme {
+	case "wss", "https":
+	case "ws", "http":
+		if strings.HasPrefix(c.cfg.Origin, "https:") && !c.cfg.AllowInsecure {
+			return fmt.Errorf("%w: the panel %s hands out the unencrypted %s://%s; "+
+				"enable TLS for the node, or set Config.AllowInsecure", ErrInsecureSocket, c.cfg.Origin, u.Scheme, u.Host)
+		}
+	default:
+		return fmt.Errorf("the socket that was handed out begins with %q, not with wss", printable(u.Scheme, 20))
 	}
 	return nil
 }

@@ -50,11 +50,9 @@ func newClient(ctx context.Context, cfg Config) *client {
 	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), calls: new(sync.Map)}
 	c.cfg.Logger = slog.New(c.logging)
 	c.tokens = tokens.Cache{
-		Source:     panelCredentials{cfg.Credentials, cfg.APIKey},
+		Ask:        c.credentials,
 		RetryAfter: retryAfterOf,
-		Check:      c.checkSocket,
 		Log:        c.cfg.Logger,
-		Requests:   &c.count.credentialRequests,
 	}
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
 	c.setPatience(delivery.Patience{Idle: cfg.DrainTimeout})

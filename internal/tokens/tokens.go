@@ -2,14 +2,13 @@
 package tokens
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/url"
-	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -35,23 +34,16 @@ type Token struct {
 	Expires       time.Time // when it ends, by this machine's clock
 }
 
-// A Source hands out credentials.
-type Source interface {
-	Credentials(ctx context.Context) (panel.Credentials, error)
-}
-
 // A Cache keeps one server's token. It is used by one goroutine at a time.
 type Cache struct {
-	Source     Source
-	RetryAfter func(error) time.Duration // how long an error of Source says to wait; 0: it does not say
-	Check      func(socket *url.URL) error
+	Ask        func(context.Context) (panel.Credentials, error)
+	RetryAfter func(error) time.Duration // how long an error of Ask says to wait; 0: it does not say
 	Log        *slog.Logger
-	Requests   *atomic.Uint64
 
 	cached    *Token
-	asked     []time.Time // the last requests, at most budget of them
-	notBefore time.Time   // what RetryAfter has said
-	why       error       // with this error
+	asked     [budget]time.Time // the last requests, the latest at the end
+	notBefore time.Time         // what RetryAfter has said
+	why       error             // with this error
 }
 
 // ErrBudget means that the panel's budget is used up for longer than the caller can wait.
@@ -83,12 +75,7 @@ func (c *Cache) Get(ctx context.Context) (*Token, error) {
 func (c *Cache) Forget() { c.cached = nil }
 
 // Asked returns when the last request was made; the zero time before the first.
-func (c *Cache) Asked() (last time.Time) {
-	if n := len(c.asked); n > 0 {
-		last = c.asked[n-1]
-	}
-	return last
-}
+func (c *Cache) Asked() time.Time { return c.asked[budget-1] }
 
 // Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut
 // short it does not begin: it returns ErrBudget or a *WaitError at once.
@@ -99,36 +86,25 @@ func (c *Cache) Fetch(ctx context.Context) (tok *Token, err error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tok, err = c.fetch(ctx)
-	}()
-	<-done
+	var request sync.WaitGroup
+	request.Go(func() { tok, err = c.fetch(ctx) })
+	request.Wait()
 	return tok, err
 }
 
 func (c *Cache) fetch(ctx context.Context) (*Token, error) {
 	start := time.Now()
-	if c.asked = append(c.asked, start); len(c.asked) > budget {
-		c.asked = append(c.asked[:0], c.asked[1:]...)
-	}
-	c.Requests.Add(1)
-	creds, err := c.Source.Credentials(ctx)
+	copy(c.asked[:], c.asked[1:])
+	c.asked[budget-1] = start
+	creds, err := c.Ask(ctx)
 	if err != nil {
 		if after := c.RetryAfter(err); after > 0 {
 			c.notBefore, c.why = time.Now().Add(after), err
 		}
 		return nil, fmt.Errorf("asking for credentials: %w", err)
 	}
-	if err := c.check(creds.Socket); err != nil {
-		return nil, fmt.Errorf("asking for credentials: %w", err)
-	}
 	claims := panel.ParseClaims(creds.Token)
-	life := claims.Lifetime
-	if life == 0 {
-		life = defaultLifetime
-	}
+	life := cmp.Or(claims.Lifetime, defaultLifetime)
 	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a
 	// fifth of the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were
 	// made together are not renewed together.
@@ -147,12 +123,7 @@ func (c *Cache) fetch(ctx context.Context) (*Token, error) {
 }
 
 // free returns when the budget allows a request.
-func (c *Cache) free() time.Time {
-	if len(c.asked) < budget {
-		return time.Time{}
-	}
-	return c.asked[len(c.asked)-budget].Add(window)
-}
+func (c *Cache) free() time.Time { return c.asked[0].Add(window) }
 
 // Blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.
 func (c *Cache) Blocked() time.Duration {
@@ -179,22 +150,4 @@ func (c *Cache) wait(ctx context.Context) error {
 	}
 	c.Log.Info("waiting before asking for credentials again", "delay", delay)
 	return backoff.Sleep(ctx, delay)
-}
-
-func (c *Cache) check(socket string) error {
-	u, err := url.Parse(socket)
-	if err != nil || u.Host == "" {
-		return errors.New("the socket that was handed out is not a URL")
-	}
-	switch u.Scheme {
-	case "wss", "https", "ws", "http":
-		return c.Check(u)
-	}
-	scheme := strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return -1
-		}
-		return r
-	}, u.Scheme)
-	return fmt.Errorf("the socket that was handed out begins with %q, not with wss", scheme[:min(len(scheme), 20)])
 }

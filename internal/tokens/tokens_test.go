@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/url"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,24 +15,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type source func() (panel.Credentials, error)
-
-func (s source) Credentials(context.Context) (panel.Credentials, error) { return s() }
-
 var errLater = errors.New("later")
 
-func cache(s source) *Cache {
+func cache(source func() (panel.Credentials, error)) *Cache {
 	return &Cache{
-		Source: s,
+		Ask: func(context.Context) (panel.Credentials, error) { return source() },
 		RetryAfter: func(err error) time.Duration {
 			if errors.Is(err, errLater) {
 				return time.Minute
 			}
 			return 0
 		},
-		Check:    func(*url.URL) error { return nil },
-		Log:      slog.New(slog.DiscardHandler),
-		Requests: new(atomic.Uint64),
+		Log: slog.New(slog.DiscardHandler),
 	}
 }
 
