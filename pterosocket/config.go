@@ -122,7 +122,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	switch d := c.Dialer.(type) {
 	case nil:
-		c.Dialer = defaultDialer{client: c.HTTPClient, compression: c.Compression}
+		c.Dialer = defaultDialer{c.HTTPClient, c.Compression}
 	case ConfigurableDialer:
 		c.Dialer = d.Configure(own, c.Compression)
 	default:

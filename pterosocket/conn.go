@@ -57,21 +57,18 @@ type Waiter interface {
 var ErrFrameTooLong = errors.New("the frame is too long")
 
 // defaultDialer opens websockets with nhooyr.io/websocket.
-type defaultDialer struct {
-	client      *http.Client
-	compression bool
-}
+type defaultDialer transport.Dialer
 
 func (d defaultDialer) Dial(ctx context.Context, url string, header http.Header) (Conn, error) {
-	conn, err := transport.Dial(ctx, url, transport.Options{HTTPClient: d.client, Header: header, Compression: d.compression})
-	if err != nil {
-		var refused *transport.HandshakeError
-		if errors.As(err, &refused) {
-			return nil, &HandshakeError{StatusCode: refused.StatusCode, Body: refused.Body}
-		}
-		return nil, err
+	conn, err := transport.Dialer(d).Dial(ctx, url, header)
+	if err == nil {
+		return defaultConn{conn}, nil
 	}
-	return defaultConn{conn}, nil
+	var refused *transport.HandshakeError
+	if errors.As(err, &refused) {
+		err = &HandshakeError{StatusCode: refused.StatusCode, Body: refused.Body}
+	}
+	return nil, err
 }
 
 // defaultConn translates the errors of internal/transport.
@@ -79,17 +76,12 @@ type defaultConn struct{ *transport.Conn }
 
 func (c defaultConn) Read(limit int64) ([]byte, error) {
 	data, err := c.Conn.Read(limit)
-	if err == nil {
-		return data, nil
-	}
-	var closed *transport.CloseError
-	switch {
-	case errors.Is(err, transport.ErrTooLong):
+	if err == transport.ErrTooLong {
 		err = ErrFrameTooLong
-	case errors.As(err, &closed):
-		err = &CloseError{Code: closed.Code, Reason: closed.Reason}
+	} else if closed, ok := err.(*transport.CloseError); ok {
+		err = (*CloseError)(closed)
 	}
-	return nil, err
+	return data, err
 }
 
 // hint says what to do about a refused handshake.

@@ -27,7 +27,7 @@ func (d *dialer) Dial(ctx context.Context, url string, header http.Header) (pter
 	if d.fail != nil {
 		return nil, d.fail
 	}
-	conn, err := transport.Dial(ctx, url, transport.Options{HTTPClient: d.client, Header: header})
+	conn, err := transport.Dialer{HTTPClient: d.client}.Dial(ctx, url, header)
 	if err != nil {
 		return nil, err
 	}

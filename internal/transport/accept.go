@@ -1,41 +1,26 @@
 package transport
 
 import (
-	"bufio"
 	"context"
-
-	"net"
+	"io"
 	"net/http"
+	"slices"
 
 	"nhooyr.io/websocket"
 )
 
-// Accept answers a handshake, whatever its Origin; pterotest's daemon checks that itself. With compress it takes up an
-// offer of permessage-deflate and then compresses every message.
-func Accept(w http.ResponseWriter, r *http.Request, compress bool) (*Conn, error) {
-	hijacked := &hijack{ResponseWriter: w}
-	opts := &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled}
+// Accept answers a handshake, whatever its Origin; pterotest's daemon checks that itself. raw is the stream that the
+// request came in. With compress it takes up an offer of permessage-deflate and then compresses every message.
+func Accept(w http.ResponseWriter, r *http.Request, raw io.Closer, compress bool) (*Conn, error) {
+	opts := &websocket.AcceptOptions{InsecureSkipVerify: true, CompressionThreshold: 1}
 	if compress {
 		opts.CompressionMode = websocket.CompressionNoContextTakeover
-		opts.CompressionThreshold = 1
 	}
-	ws, err := websocket.Accept(hijacked, r, opts)
+	ws, err := websocket.Accept(w, r, opts)
 	if err != nil {
 		return nil, err
 	}
-	ws.SetReadLimit(-1)
-	return &Conn{ws: ws, raw: hijacked.conn}, nil
-}
-
-type hijack struct {
-	http.ResponseWriter
-	conn net.Conn
-}
-
-func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	h.conn = conn
-	return conn, rw, err
+	return newConn(ws, raw), nil
 }
 
 // WriteFragmented writes one text message in frames of at most size bytes, with an empty final one, as the daemons'
@@ -45,12 +30,10 @@ func (c *Conn) WriteFragmented(ctx context.Context, message []byte, size int) er
 	if err != nil {
 		return err
 	}
-	for len(message) > 0 {
-		n := min(size, len(message))
-		if _, err := w.Write(message[:n]); err != nil {
+	for piece := range slices.Chunk(message, size) {
+		if _, err := w.Write(piece); err != nil {
 			return err
 		}
-		message = message[n:]
 	}
 	return w.Close()
 }

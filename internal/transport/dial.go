@@ -1,64 +1,52 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 
 	"nhooyr.io/websocket"
-
-	"github.com/pterosocket/pterosocket-go/internal/redirect"
 )
-
-// Options says how to Dial.
-type Options struct {
-	HTTPClient  *http.Client // required
-	Header      http.Header  // sent with the handshake
-	Compression bool         // offer permessage-deflate
-}
 
 // HandshakeError says that the server answered the handshake with something else than an upgrade.
 type HandshakeError struct {
 	StatusCode int
 	Body       string // its first 1,024 bytes
-	Header     http.Header
 }
 
 func (e *HandshakeError) Error() string {
 	return fmt.Sprintf("the websocket handshake was answered with status %d", e.StatusCode)
 }
 
+// A Dialer opens websockets.
+type Dialer struct {
+	HTTPClient  *http.Client // required
+	Compression bool         // offer permessage-deflate
+}
+
 // Dial opens a websocket. ctx governs the handshake only. It returns a *HandshakeError when the server answers but
 // refuses.
-func Dial(ctx context.Context, url string, opts Options) (*Conn, error) {
-	capture := capture{base: opts.HTTPClient.Transport}
-	if capture.base == nil {
-		capture.base = http.DefaultTransport
-	}
-	client := *opts.HTTPClient
+func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (*Conn, error) {
+	client := *d.HTTPClient
+	capture := capture{base: cmp.Or(client.Transport, http.DefaultTransport)}
 	client.Transport = &capture
-	client.CheckRedirect = redirect.SameHost(client.CheckRedirect)
-	mode := websocket.CompressionDisabled
-	if opts.Compression {
+	client.CheckRedirect = SameHost(client.CheckRedirect)
+	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header}
+	if d.Compression {
 		// Without takeover a connection needs no window of its own; it is also all that a daemon agrees to.
-		mode = websocket.CompressionNoContextTakeover
+		opts.CompressionMode = websocket.CompressionNoContextTakeover
 	}
-	ws, resp, err := websocket.Dial(ctx, url, &websocket.DialOptions{
-		HTTPClient:      &client,
-		HTTPHeader:      opts.Header,
-		CompressionMode: mode,
-	})
-	if err != nil {
-		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-			body, _ := io.ReadAll(resp.Body) // in memory already
-			return nil, &HandshakeError{StatusCode: resp.StatusCode, Body: string(body), Header: resp.Header}
-		}
-		return nil, err
+	ws, resp, err := websocket.Dial(ctx, url, opts)
+	if err == nil {
+		return newConn(ws, capture.stream), nil
 	}
-	// Read counts against a limit of its own, since the library's closes the connection.
-	ws.SetReadLimit(-1)
-	return &Conn{ws: ws, raw: capture.stream}, nil
+	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
+		body, _ := io.ReadAll(resp.Body) // in memory already
+		return nil, &HandshakeError{StatusCode: resp.StatusCode, Body: string(body)}
+	}
+	return nil, err
 }
 
 // capture remembers the stream that a handshake ended in. The library offers no way to cut short a close handshake with

@@ -42,6 +42,11 @@ type Conn struct {
 	closing sync.Once
 }
 
+func newConn(ws *websocket.Conn, raw io.Closer) *Conn {
+	ws.SetReadLimit(-1) // Read counts against a limit of its own, since the library's closes the connection
+	return &Conn{ws: ws, raw: raw}
+}
+
 // keepBuffer bounds the buffer that a connection holds on to between messages.
 const keepBuffer = 4 << 10
 

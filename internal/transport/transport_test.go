@@ -23,7 +23,7 @@ func pair(t *testing.T, compress bool, serve func(server *Conn)) *Conn {
 	done := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
-		conn, err := Accept(w, r, compress)
+		conn, err := Accept(w, r, io.NopCloser(nil), compress)
 		if err != nil {
 			t.Error(err)
 			return
@@ -31,7 +31,7 @@ func pair(t *testing.T, compress bool, serve func(server *Conn)) *Conn {
 		defer conn.Abort()
 		serve(conn)
 	}))
-	conn, err := Dial(t.Context(), srv.URL, Options{HTTPClient: srv.Client(), Compression: compress})
+	conn, err := Dialer{HTTPClient: srv.Client(), Compression: compress}.Dial(t.Context(), srv.URL, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func TestRefusedHandshake(t *testing.T) {
 		http.Error(w, "Forbidden\n"+strings.Repeat("x", 5000), http.StatusForbidden)
 	}))
 	defer srv.Close()
-	_, err := Dial(t.Context(), srv.URL, Options{HTTPClient: srv.Client()})
+	_, err := Dialer{HTTPClient: srv.Client()}.Dial(t.Context(), srv.URL, nil)
 	var refused *HandshakeError
 	if !errors.As(err, &refused) || refused.StatusCode != 403 || !strings.HasPrefix(refused.Body, "Forbidden\n") || len(refused.Body) > 1024 {
 		t.Errorf("Dial: %v", err)

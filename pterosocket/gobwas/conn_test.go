@@ -27,7 +27,7 @@ func serve(t *testing.T, compression bool, handle func(*transport.Conn)) pteroso
 	done := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
-		peer, err := transport.Accept(w, r, compression)
+		peer, err := transport.Accept(w, r, io.NopCloser(nil), compression)
 		if err != nil {
 			t.Error(err)
 			return

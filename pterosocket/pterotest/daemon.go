@@ -52,7 +52,7 @@ func (s *Server) serveDaemon(w http.ResponseWriter, r *http.Request) {
 		h.Del(name)
 	}
 	raw := connOf(r)
-	conn, err := transport.Accept(w, r, s.cfg.Dialect == Pelican)
+	conn, err := transport.Accept(w, r, raw, s.cfg.Dialect == Pelican)
 	if err != nil {
 		return
 	}

@@ -48,7 +48,7 @@ func credentials(t *testing.T, srv *pterotest.Server) (token, socket string) {
 
 func dial(t *testing.T, srv *pterotest.Server, socket, origin string) (*peer, error) {
 	t.Helper()
-	conn, err := transport.Dial(t.Context(), socket, transport.Options{HTTPClient: srv.Client(), Header: http.Header{"Origin": {origin}}})
+	conn, err := transport.Dialer{HTTPClient: srv.Client()}.Dial(t.Context(), socket, http.Header{"Origin": {origin}})
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,4 @@
-// Package redirect says which redirects a websocket handshake follows.
-package redirect
+package transport
 
 import (
 	"net/http"
