@@ -39,31 +39,28 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
 }
 
-// credentials asks Config.Credentials, or the panel when that is nil. No error shows the API key.
+// credentials is what the token cache asks. No error shows the API key.
 func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err error) {
 	c.count.credentialRequests.Add(1)
-	if c.cfg.Credentials != nil {
-		var own Credentials
-		own, err = c.cfg.Credentials.Credentials(ctx)
-		creds.Token, creds.Socket = own.Token, own.Socket
-	} else {
-		p := panel.Client{HTTP: c.cfg.HTTPClient, Origin: c.cfg.Origin, APIKey: c.cfg.APIKey, Server: c.cfg.Server}
-		creds, err = p.Fetch(ctx)
-	}
+	aside(func() { creds, err = c.ask(ctx) })
 	var refused *panel.Error
 	if errors.As(err, &refused) {
-		err = &PanelError{
-			StatusCode: refused.StatusCode,
-			Code:       refused.Code,
-			Detail:     refused.Detail,
-			RetryAfter: refused.RetryAfter,
-			foreign:    refused.Foreign,
-		}
+		err = &PanelError{refused.StatusCode, refused.Code, refused.Detail, refused.RetryAfter, refused.Foreign}
 	}
 	if err == nil {
 		err = c.checkSocket(creds.Socket)
 	}
 	return creds, redact(err, c.cfg.APIKey)
+}
+
+// ask asks Config.Credentials, or the panel when that is nil.
+func (c *client) ask(ctx context.Context) (panel.Credentials, error) {
+	if c.cfg.Credentials == nil {
+		p := panel.Client{HTTP: c.cfg.HTTPClient, Origin: c.cfg.Origin, APIKey: c.cfg.APIKey, Server: c.cfg.Server}
+		return p.Fetch(ctx)
+	}
+	own, err := c.cfg.Credentials.Credentials(ctx)
+	return panel.Credentials{Token: own.Token, Socket: own.Socket}, err
 }
 
 // checkSocket refuses a socket whose traffic anybody could read, where the panel's could not be read.
@@ -87,12 +84,14 @@ func (c *client) checkSocket(socket string) error {
 
 // retryAfterOf returns how long an error says to wait; 0 if it does not say.
 func retryAfterOf(err error) time.Duration {
-	var wait *tokens.WaitError
-	if errors.As(err, &wait) {
+	var (
+		wait    *tokens.WaitError
+		refused *PanelError
+	)
+	switch {
+	case errors.As(err, &wait):
 		return wait.Wait
-	}
-	var refused *PanelError
-	if errors.As(err, &refused) {
+	case errors.As(err, &refused):
 		return refused.RetryAfter
 	}
 	return 0

@@ -262,18 +262,20 @@ func (c *client) open(a *attempts) (*session, error) {
 	return newSession(conn, sc), nil
 }
 
-// dial opens a websocket. It runs in a goroutine of its own, which ends before dial returns: what HTTP and TLS need of
-// a stack is much, and the caller's lives as long as its connection.
+// aside runs f in a goroutine of its own and waits for its end: what HTTP and TLS need of a stack is much, and the
+// caller's lives as long as its connection.
+func aside(f func()) {
+	var wg sync.WaitGroup
+	wg.Go(f)
+	wg.Wait()
+}
+
+// dial opens a websocket.
 func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	header := http.Header{"Origin": {c.cfg.OriginHeader}, "User-Agent": {"pterosocket-go"}}
-	dialed := make(chan struct{})
-	go func() {
-		defer close(dialed)
-		conn, err = c.cfg.Dialer.Dial(ctx, tok.Socket, header)
-	}()
-	<-dialed
+	aside(func() { conn, err = c.cfg.Dialer.Dial(ctx, tok.Socket, header) })
 	if err == nil {
 		return conn, nil
 	}

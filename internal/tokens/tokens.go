@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -79,20 +78,10 @@ func (c *Cache) Asked() time.Time { return c.asked[budget-1] }
 
 // Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut
 // short it does not begin: it returns ErrBudget or a *WaitError at once.
-//
-// The request runs in a goroutine of its own, which ends before Fetch returns: what HTTP and TLS need of a stack is
-// much, and the caller's lives as long as its connection.
-func (c *Cache) Fetch(ctx context.Context) (tok *Token, err error) {
+func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
-	var request sync.WaitGroup
-	request.Go(func() { tok, err = c.fetch(ctx) })
-	request.Wait()
-	return tok, err
-}
-
-func (c *Cache) fetch(ctx context.Context) (*Token, error) {
 	start := time.Now()
 	copy(c.asked[:], c.asked[1:])
 	c.asked[budget-1] = start
