@@ -116,10 +116,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, time.Second)
 	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
 	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.Min)
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	own := c.HTTPClient
-	if own == nil {
-		c.HTTPClient = defaultHTTPClient()
-	}
+	c.HTTPClient = cmp.Or(own, defaultHTTPClient())
 	switch d := c.Dialer.(type) {
 	case nil:
 		c.Dialer = defaultDialer{c.HTTPClient, c.Compression}
@@ -130,24 +129,21 @@ func (c Config) withDefaults() (Config, error) {
 			return invalid("Compression", "this Dialer cannot be told of it; set it in the Dialer, if it has a field for that")
 		}
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 	return c, nil
 }
 
 // defaultHTTPClient returns the client of all who bring none. It keeps no idle connection, so that nothing of it
 // outlives a request.
 var defaultHTTPClient = sync.OnceValue(func() *http.Client {
-	transport := http.DefaultTransport
-	if t, ok := transport.(*http.Transport); ok {
-		t = t.Clone()
-		t.DisableKeepAlives = true
-		// A request's buffers are garbage soon, and that of many connections would leave holes between what stays.
-		t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
-		transport = t
+	t, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return &http.Client{}
 	}
-	return &http.Client{Transport: transport}
+	t = t.Clone()
+	t.DisableKeepAlives = true
+	// A request's buffers are garbage soon, and that of many connections would leave holes between what stays.
+	t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
+	return &http.Client{Transport: t}
 })
 
 func notIdentifier(r rune) bool {
@@ -196,16 +192,15 @@ func redact(err error, secrets ...string) error {
 		return nil
 	}
 	text := err.Error()
-	clean := text
 	for _, s := range secrets {
 		if s != "" {
-			clean = strings.ReplaceAll(clean, s, redacted)
+			text = strings.ReplaceAll(text, s, redacted)
 		}
 	}
-	if clean == text {
+	if text == err.Error() {
 		return err
 	}
-	return &cleanError{clean, err}
+	return &cleanError{text, err}
 }
 
 // cleanError is an error whose own text held a secret. It cannot be unwrapped, only asked.

@@ -181,13 +181,8 @@ func (e *CloseError) Error() string {
 
 // Is maps close codes to the package's error values.
 func (e *CloseError) Is(target error) bool {
-	switch e.Code {
-	case closeSuspended:
-		return target == ErrConflict
-	case closeGoingAway:
-		return target == ErrServerNotFound && e.Reason == "server deleted"
-	}
-	return false
+	return target == ErrConflict && e.Code == closeSuspended ||
+		target == ErrServerNotFound && e.Code == closeGoingAway && e.Reason == "server deleted"
 }
 
 // Close codes that mean something here. Source: the daemons, measured; 4400 is on the official documentation's list.

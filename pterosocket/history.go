@@ -27,7 +27,7 @@ func (c *Commands) History(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.c.soft, func() { cancel(ErrClosed) })()
-	r := newRecording(historyLines)
+	r := newRecording(20_000) // so many live lines may come meanwhile
 	s.console.record(r)
 	defer s.console.unrecord(r)
 	reading, err := s.readLog(ctx, r, nil, 0)
@@ -39,6 +39,3 @@ func (c *Commands) History(ctx context.Context) ([]string, error) {
 	}
 	return nil, s.clean(fmt.Errorf("%w: %w", ErrNotSent, err))
 }
-
-// historyLines is how many live lines may come while a log is read.
-const historyLines = 20_000

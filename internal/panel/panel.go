@@ -86,29 +86,28 @@ func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	if resp.StatusCode != http.StatusOK || len(body) > maxBody {
 		return Credentials{}, c.refusal(resp, body)
 	}
-	return c.credentials(body)
+	return credentials(body)
 }
 
 // credentials reads both shapes: {"data":{"token","socket"}} of Pterodactyl and Pelican, {"token","url"} of Calagopus.
-func (c *Client) credentials(body []byte) (Credentials, error) {
+func credentials(body []byte) (Credentials, error) {
 	var answer struct {
 		Data struct{ Token, Socket string } `json:"data"`
 		// Flat, Calagopus.
 		Token string `json:"token"`
 		URL   string `json:"url"`
 	}
-	fail := func(detail string) (Credentials, error) {
-		return Credentials{}, &Error{StatusCode: http.StatusOK, Detail: detail, Foreign: true}
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return fail("the answer is not the JSON of a websocket token but " + kind(body))
+	none := &Error{StatusCode: http.StatusOK, Detail: "the answer holds no token or no socket URL", Foreign: true}
+	if json.Unmarshal(body, &answer) != nil {
+		none.Detail = "the answer is not the JSON of a websocket token but " + kind(body)
+		return Credentials{}, none
 	}
 	creds := Credentials{Token: answer.Data.Token, Socket: answer.Data.Socket, Nested: true}
 	if creds.Token == "" && creds.Socket == "" {
 		creds = Credentials{Token: answer.Token, Socket: answer.URL}
 	}
 	if creds.Token == "" || creds.Socket == "" {
-		return fail("the answer holds no token or no socket URL")
+		return Credentials{}, none
 	}
 	return creds, nil
 }
