@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/panel"
-	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
 // A CredentialSource hands out tokens. Credentials is never called concurrently, and at most five times a minute. When
@@ -84,14 +83,8 @@ func (c *client) checkSocket(socket string) error {
 
 // retryAfterOf returns how long an error says to wait; 0 if it does not say.
 func retryAfterOf(err error) time.Duration {
-	var (
-		wait    *tokens.WaitError
-		refused *PanelError
-	)
-	switch {
-	case errors.As(err, &wait):
-		return wait.Wait
-	case errors.As(err, &refused):
+	var refused *PanelError
+	if errors.As(err, &refused) {
 		return refused.RetryAfter
 	}
 	return 0

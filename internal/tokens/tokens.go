@@ -4,10 +4,13 @@ package tokens
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
@@ -48,20 +51,6 @@ type Cache struct {
 // ErrBudget means that the panel's budget is used up for longer than the caller can wait.
 var ErrBudget = errors.New("a panel gives out five tokens a minute for a server")
 
-// A WaitError means that the panel wants to be left alone for longer than the caller can wait. It wraps what the panel
-// said.
-type WaitError struct {
-	Wait time.Duration
-	Err  error
-}
-
-func (e *WaitError) Error() string {
-	return fmt.Sprintf("waiting for %v more: %v", e.Wait.Round(time.Second), e.Err)
-}
-
-// Unwrap returns what the panel said.
-func (e *WaitError) Unwrap() error { return e.Err }
-
 // Get returns the cached token until it is due for renewal, and then a new one.
 func (c *Cache) Get(ctx context.Context) (*Token, error) {
 	if c.cached != nil && time.Now().Before(c.cached.RenewAt) {
@@ -77,7 +66,7 @@ func (c *Cache) Forget() { c.cached = nil }
 func (c *Cache) Asked() time.Time { return c.asked[budget-1] }
 
 // Fetch asks for a new token, when the budget and the last Retry-After allow it. A wait that ctx's deadline would cut
-// short it does not begin: it returns ErrBudget or a *WaitError at once.
+// short it does not begin: it returns ErrBudget, or what the panel said, at once.
 func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
@@ -92,17 +81,17 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 		}
 		return nil, fmt.Errorf("asking for credentials: %w", err)
 	}
-	claims := panel.ParseClaims(creds.Token)
-	life := cmp.Or(claims.Lifetime, defaultLifetime)
+	said := parseClaims(creds.Token)
+	life := cmp.Or(said.lifetime(), defaultLifetime)
 	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a
 	// fifth of the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were
 	// made together are not renewed together.
 	c.cached = &Token{
 		Token:       creds.Token,
 		Socket:      creds.Socket,
-		Permissions: claims.Permissions,
+		Permissions: said.Permissions,
 		// Pterodactyl's panels before 1.12 put no scope into a token, and their daemons have no limits.
-		Unlimited: creds.Nested && claims.Lifetime > 0 && !claims.Scoped,
+		Unlimited: creds.Nested && said.lifetime() > 0 && said.Scope == nil && said.Scopes == nil,
 		Received:  time.Now(),
 		RenewAt:   start.Add(life*3/4 + rand.N(life/10+1)),
 		Expires:   start.Add(life),
@@ -125,18 +114,48 @@ func (c *Cache) Blocked() time.Duration {
 
 // wait waits for the budget and the last Retry-After.
 func (c *Cache) wait(ctx context.Context) error {
-	now, until := time.Now(), c.notBefore
-	why := error(&WaitError{until.Sub(now), c.why})
+	until, why := c.notBefore, c.why
 	if free := c.free(); free.After(until) {
 		until, why = free, ErrBudget
 	}
-	delay := until.Sub(now)
+	delay := time.Until(until)
 	if delay <= 0 {
 		return nil
 	}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
-		return why
+		return fmt.Errorf("waiting for %v more: %w", delay.Round(time.Second), why)
 	}
 	c.Log.Info("waiting before asking for credentials again", "delay", delay)
 	return backoff.Sleep(ctx, delay)
+}
+
+// claims are what a token says about itself. They are read without checking the signature: only the daemon has the key,
+// and nothing here is decided by them but when to renew and what is pointless to ask for.
+type claims struct {
+	Exp, Iat      float64
+	Permissions   []string
+	Scope, Scopes any // the tokens of Pelican and Pterodactyl 1.12 have one
+}
+
+// parseClaims reads the claims of a JWT; it returns none for a token that is none.
+func parseClaims(token string) (c claims) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return claims{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil || json.Unmarshal(payload, &c) != nil {
+		return claims{}
+	}
+	return c
+}
+
+// lifetime returns the difference of two times by the panel's clock, to be counted from the moment of receipt: the
+// clocks of panel, daemon and client differ. It is 0 when the token does not say.
+func (c claims) lifetime() time.Duration {
+	seconds := c.Exp - c.Iat
+	if c.Iat <= 0 || seconds <= 0 || seconds >= 365*24*60*60 {
+		return 0
+	}
+	return time.Duration(seconds * float64(time.Second))
 }

@@ -2,8 +2,11 @@ package tokens
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,12 +91,35 @@ func TestRetryAfter(t *testing.T) {
 		fail = false
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		var wait *WaitError
-		if _, err := c.Get(short); !errors.As(err, &wait) || !errors.Is(err, errLater) {
+		if _, err := c.Get(short); !errors.Is(err, errLater) || !strings.HasPrefix(err.Error(), "waiting for 1m0s more: ") {
 			t.Error(err)
 		}
 		if _, err := c.Get(t.Context()); err != nil || time.Since(start) < time.Minute {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 	})
+}
+
+func TestParseClaims(t *testing.T) {
+	token := func(payload string) string {
+		return "h." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".s"
+	}
+	for name, test := range map[string]struct {
+		token       string
+		lifetime    time.Duration
+		permissions []string
+	}{
+		"usual":     {token(`{"exp":1795418724,"iat":1795418124,"permissions":["*"]}`), 10 * time.Minute, []string{"*"}},
+		"fractions": {token(`{"exp":100.5,"iat":99.25}`), 1250 * time.Millisecond, nil},
+		"backwards": {token(`{"exp":1,"iat":2}`), 0, nil},
+		"no iat":    {token(`{"exp":1795418724}`), 0, nil},
+		"garbage":   {"garbage", 0, nil},
+		"no JSON":   {"a.!!!.c", 0, nil},
+	} {
+		got := parseClaims(test.token)
+		if got.lifetime() != test.lifetime || !slices.Equal(got.Permissions, test.permissions) ||
+			got.Scope != nil || got.Scopes != nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
 }
