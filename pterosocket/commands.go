@@ -168,11 +168,7 @@ func (c *Commands) Permissions() []Permission {
 }
 
 // Can reports whether the current token allows p. "*" covers all but what begins with "admin.".
-func (c *Commands) Can(p Permission) bool {
-	c.c.mu.Lock()
-	defer c.c.mu.Unlock()
-	return allows(c.c.perms, p)
-}
+func (c *Commands) Can(p Permission) bool { return allows(c.Permissions(), p) }
 
 // Metrics returns the counters as they are now.
 func (c *Commands) Metrics() Metrics { return c.c.count.snapshot(c.c.out.Dropped()) }
@@ -213,8 +209,7 @@ func (c *Commands) Shutdown(ctx context.Context) error {
 // endNetwork ends the connection gracefully, at once when hurry is closed, and waits for the end of everything.
 func (c *client) endNetwork(hurry <-chan struct{}) {
 	c.shut(errClosing)
-	force := time.AfterFunc(networkEnd, func() { c.cutShort(errClosing) })
-	defer force.Stop()
+	defer time.AfterFunc(networkEnd, func() { c.cutShort(errClosing) }).Stop()
 	look := time.NewTicker(handlerStuck)
 	defer look.Stop()
 	for {

@@ -133,8 +133,5 @@ func (a *answer) see(ev Event) {
 	default:
 		return
 	}
-	select {
-	case a.came <- struct{}{}:
-	default:
-	}
+	signal(a.came)
 }

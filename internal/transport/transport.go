@@ -57,19 +57,19 @@ func (c *Conn) Read(limit int64) ([]byte, error) {
 	// The library tears the socket down when a context that it reads with ends, so none that can end is given to it.
 	_, r, err := c.ws.Reader(context.Background())
 	if err != nil {
-		return nil, c.readError(err)
+		return nil, readError(err)
 	}
 	data, err := message.Read(r, c.buf, limit)
 	if c.buf = data; cap(data) > keepBuffer {
 		c.buf = nil
 	}
-	if err != nil && err != ErrTooLong {
-		return nil, c.readError(err)
+	if err != nil {
+		err = readError(err)
 	}
 	return data, err
 }
 
-func (c *Conn) readError(err error) error {
+func readError(err error) error {
 	var ce websocket.CloseError
 	switch {
 	case errors.As(err, &ce):
@@ -102,8 +102,7 @@ func (c *Conn) Close(ctx context.Context, code int, reason string) error {
 			err = c.ws.CloseNow()
 			return
 		}
-		stop := context.AfterFunc(ctx, func() { _ = c.raw.Close() })
-		defer stop()
+		defer context.AfterFunc(ctx, func() { _ = c.raw.Close() })()
 		err = c.ws.Close(websocket.StatusCode(code), reason)
 	})
 	return err
