@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -49,44 +50,33 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 		silence.Stop()
 	}
 	var lines []string
-	// take takes what has come, and reports whether the answer is complete.
-	take := func() (bool, error) {
-		a.mu.Lock()
-		fresh, err := a.lines, a.err
-		a.lines = nil
-		a.mu.Unlock()
-		for _, line := range fresh {
-			lines = append(lines, line)
-			if opts.Until != nil && opts.Until(line) || opts.MaxLines > 0 && len(lines) >= opts.MaxLines {
-				return true, nil
-			}
-			if len(lines) >= maxRunLines && opts.MaxLines == 0 {
-				return true, errTooManyLines
-			}
-		}
-		return err != nil, err
-	}
 	for {
-		var end error // what the wait ends with, unless what has come in the same moment completes the answer
+		over, end := true, error(nil) // unless what has come in the same moment completes the answer
 		select {
 		case <-a.came:
-			if complete, err := take(); complete {
-				return lines, err
-			}
-			if idle > 0 {
-				silence.Reset(idle)
-			}
-			continue
+			over = false
 		case <-silence.C:
 		case <-ctx.Done():
 			end = context.Cause(ctx)
 		case <-c.c.done:
 			end = ErrInterrupted // not ErrClosed: the command has been sent
 		}
-		if complete, err := take(); complete {
+		fresh, err := a.take()
+		for _, line := range fresh {
+			lines = append(lines, line)
+			if opts.Until != nil && opts.Until(line) || opts.MaxLines > 0 && len(lines) >= opts.MaxLines {
+				return lines, nil
+			}
+			if len(lines) >= maxRunLines && opts.MaxLines == 0 {
+				return lines, errTooManyLines
+			}
+		}
+		if err = cmp.Or(err, end); over || err != nil {
 			return lines, err
 		}
-		return lines, end
+		if idle > 0 {
+			silence.Reset(idle)
+		}
 	}
 }
 
@@ -107,6 +97,15 @@ func (a *answer) begin() error {
 	defer a.mu.Unlock()
 	a.begun = true
 	return nil
+}
+
+// take returns what has come since the last take.
+func (a *answer) take() ([]string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	lines := a.lines
+	a.lines = nil
+	return lines, a.err
 }
 
 func (a *answer) see(ev Event) {
