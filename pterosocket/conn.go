@@ -54,7 +54,7 @@ type Waiter interface {
 }
 
 // ErrFrameTooLong is what Conn.Read returns for a message over its limit.
-var ErrFrameTooLong = errors.New("the frame is too long")
+var ErrFrameTooLong = transport.ErrTooLong
 
 // defaultDialer opens websockets with nhooyr.io/websocket.
 type defaultDialer transport.Dialer
@@ -71,14 +71,12 @@ func (d defaultDialer) Dial(ctx context.Context, url string, header http.Header)
 	return nil, err
 }
 
-// defaultConn translates the errors of internal/transport.
+// defaultConn translates the close frames of internal/transport.
 type defaultConn struct{ *transport.Conn }
 
 func (c defaultConn) Read(limit int64) ([]byte, error) {
 	data, err := c.Conn.Read(limit)
-	if err == transport.ErrTooLong {
-		err = ErrFrameTooLong
-	} else if closed, ok := err.(*transport.CloseError); ok {
+	if closed, ok := err.(*transport.CloseError); ok {
 		err = (*CloseError)(closed)
 	}
 	return data, err

@@ -8,7 +8,7 @@ import (
 )
 
 // ErrTooLong is what Read returns for a message over its limit. It has been read to its end.
-var ErrTooLong = errors.New("the message is too long")
+var ErrTooLong = errors.New("the frame is too long")
 
 // firstBuffer is how large a buffer is that Read makes.
 const firstBuffer = 128
