@@ -101,8 +101,10 @@ var panelErrors = map[int]struct {
 		"; check the API key: a client API key (Account, API Credentials), not an application key"},
 	http.StatusForbidden: {ErrForbidden, "; the key's user needs the permission websocket.connect on this server, " +
 		"and the key must allow this machine's address"},
-	http.StatusNotFound: {ErrServerNotFound, "; check the server's identifier, and that the key's user has access to it"},
-	http.StatusConflict: {ErrConflict, "; try again when that is over"},
+	http.StatusNotFound: {ErrServerNotFound,
+		"; check the server's identifier, and that the key's user has access to it"},
+	http.StatusConflict:        {ErrConflict, "; try again when that is over"},
+	http.StatusTooManyRequests: {ErrRateLimited, ""}, // also if it is not in the panel's own JSON
 }
 
 func (e *PanelError) Error() string {
@@ -121,11 +123,8 @@ func (e *PanelError) Error() string {
 
 // Is maps status codes to the package's error values.
 func (e *PanelError) Is(target error) bool {
-	if e.StatusCode == http.StatusTooManyRequests {
-		return target == ErrRateLimited
-	}
 	meaning, known := panelErrors[e.StatusCode]
-	return known && !e.foreign && target == meaning.is
+	return known && target == meaning.is && (!e.foreign || e.StatusCode == http.StatusTooManyRequests)
 }
 
 // HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403),

@@ -25,9 +25,7 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 		return err
 	}
 	defer c.c.addTap(w.see)()
-	there := func() bool {
-		return c.c.knownState() == w.target && action != PowerRestart
-	}
+	there := func() bool { return action != PowerRestart && c.c.knownState() == w.target }
 	if there() {
 		return nil
 	}

@@ -56,12 +56,10 @@ func (p *Pacer) kind(event string) *rate.Limiter {
 	case wire.SendLogs:
 		which, every, burst = 3, 6*time.Second, 2
 	}
-	l := p.kinds[which]
-	if l == nil {
-		l = rate.NewLimiter(rate.Every(every), burst)
-		p.kinds[which] = l
+	if p.kinds[which] == nil {
+		p.kinds[which] = rate.NewLimiter(rate.Every(every), burst)
 	}
-	return l
+	return p.kinds[which]
 }
 
 // Delay returns how long to wait before a message of this event may be sent; 0 when it may go at once.

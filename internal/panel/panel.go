@@ -93,10 +93,8 @@ func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 // credentials reads both shapes: {"data":{"token","socket"}} of Pterodactyl and Pelican, {"token","url"} of Calagopus.
 func credentials(body []byte) (Credentials, error) {
 	var answer struct {
-		Data struct{ Token, Socket string } `json:"data"`
-		// Flat, Calagopus.
-		Token string `json:"token"`
-		URL   string `json:"url"`
+		Data       struct{ Token, Socket string }
+		Token, URL string
 	}
 	none := &Error{StatusCode: http.StatusOK, Detail: "the answer holds no token or no socket URL", Foreign: true}
 	if json.Unmarshal(body, &answer) != nil {
