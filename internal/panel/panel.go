@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/pterosocket/pterosocket-go/internal/redirect"
 )
 
 const (
@@ -68,13 +70,7 @@ func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	req.Close = true
 
 	client := *c.HTTP
-	client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-		first := via[0].URL
-		if next.URL.Host != first.Host || next.URL.Scheme != first.Scheme || len(via) >= 10 {
-			return http.ErrUseLastResponse // the key stays with the host that it was meant for
-		}
-		return nil
-	}
+	client.CheckRedirect = redirect.SameHost(nil)
 	resp, err := client.Do(req)
 	if err != nil {
 		return Credentials{}, err

@@ -8,6 +8,8 @@ import (
 	"net/http"
 
 	"nhooyr.io/websocket"
+
+	"github.com/pterosocket/pterosocket-go/internal/redirect"
 )
 
 // HandshakeError says that the server answered the handshake with something else than an upgrade.
@@ -32,7 +34,7 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (*Conn
 	client := *d.HTTPClient
 	capture := capture{base: cmp.Or(client.Transport, http.DefaultTransport)}
 	client.Transport = &capture
-	client.CheckRedirect = SameHost(client.CheckRedirect)
+	client.CheckRedirect = redirect.SameHost(client.CheckRedirect)
 	opts := &websocket.DialOptions{HTTPClient: &client, HTTPHeader: header}
 	if d.Compression {
 		// Without takeover a connection needs no window of its own; it is also all that a daemon agrees to.

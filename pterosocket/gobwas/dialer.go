@@ -7,7 +7,7 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/pterosocket/pterosocket-go/internal/transport"
+	"github.com/pterosocket/pterosocket-go/internal/redirect"
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
@@ -46,12 +46,12 @@ func (d Dialer) Dial(ctx context.Context, url string, header http.Header) (ptero
 		defer cancel()
 		client.Timeout = 0
 	}
-	client.CheckRedirect = transport.SameHost(client.CheckRedirect)
+	client.CheckRedirect = redirect.SameHost(client.CheckRedirect)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	transport.AsHTTP(req.URL)
+	redirect.AsHTTP(req.URL)
 	for name, values := range header {
 		req.Header[name] = values
 	}

@@ -1,10 +1,14 @@
-package transport
+package redirect
 
 import (
 	"errors"
 	"net/http"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestSameHost(t *testing.T) {
 	own := errors.New("the user's own check")

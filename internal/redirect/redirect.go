@@ -1,4 +1,5 @@
-package transport
+// Package redirect says which redirects are followed with a secret.
+package redirect
 
 import (
 	"net/http"
@@ -6,7 +7,8 @@ import (
 )
 
 // SameHost lets a client follow a redirect only to where the first request went, by the same scheme, and not for ever:
-// a token is sent on the connection that results. Any other answer stays what it is. next, if not nil, is asked too.
+// the API key is in the request, and a token is sent on the connection that results of a handshake. Any other answer
+// stays what it is. next, if not nil, is asked too.
 func SameHost(next func(*http.Request, []*http.Request) error) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		from := *via[0].URL
@@ -23,7 +25,7 @@ func SameHost(next func(*http.Request, []*http.Request) error) func(*http.Reques
 }
 
 // maxRedirects is how many redirects are followed.
-const maxRedirects = 5
+const maxRedirects = 10
 
 // AsHTTP gives a websocket's URL the scheme that net/http knows.
 func AsHTTP(u *url.URL) {
