@@ -154,9 +154,8 @@ const redacted = "[redacted]"
 
 // shown is what a Config shows of itself.
 func (c Config) shown() any {
-	key := ""
 	if c.APIKey != "" {
-		key = redacted
+		c.APIKey = redacted
 	}
 	return struct {
 		Origin, APIKey, Server, OriginHeader              string
@@ -168,7 +167,7 @@ func (c Config) shown() any {
 		Limits                                            Limits
 		CustomCredentials, CustomHTTPClient, CustomDialer bool
 	}{
-		c.Origin, key, c.Server, c.OriginHeader,
+		c.Origin, c.APIKey, c.Server, c.OriginHeader,
 		c.AllowInsecure, c.Compression, c.History, c.NoResume,
 		c.QueueSize, c.ReadLimit, c.PingInterval, c.ConnectTimeout, c.Backoff, c.Limits,
 		c.Credentials != nil, c.HTTPClient != nil, c.Dialer != nil,

@@ -38,14 +38,11 @@ func judge(err error) verdict {
 		return renewFirst
 	case errors.As(err, &panel) && panel.StatusCode == http.StatusOK: // a web page: most likely Origin is not the panel
 		return stopConnecting
-	case errors.As(err, &closed):
-		switch {
-		case closed.Code == closeFatal:
-			return stop
-		case closed.Code == closeNormal && closed.Reason != "":
-			// Calagopus: "permission revoked", "authentication timeout". Ask the panel: its 403 or 404 is final.
-			return renewFirst
-		}
+	case errors.As(err, &closed) && closed.Code == closeFatal:
+		return stop
+	case errors.As(err, &closed) && closed.Code == closeNormal && closed.Reason != "":
+		// Calagopus: "permission revoked", "authentication timeout". Ask the panel: its 403 or 404 is final.
+		return renewFirst
 	}
 	// EOF without a close frame (a daemon that restarts, or drops all users of a server because of one), reset, timeout,
 	// 5xx, a full server (ErrTooManyConnections), a panel's 429, what a proxy says, and whatever else may pass.

@@ -7,10 +7,8 @@ import "strings"
 // withoutEventID cuts the "Error Event [uuid]: " that stands before an answer to auth. Without it, the message is about
 // the token in use.
 func withoutEventID(message string) string {
-	if rest, ok := strings.CutPrefix(message, "Error Event ["); ok {
-		if _, text, ok := strings.Cut(rest, "]: "); ok {
-			return text
-		}
+	if _, text, ok := strings.Cut(message, "]: "); ok && strings.HasPrefix(message, "Error Event [") {
+		return text
 	}
 	return message
 }

@@ -15,10 +15,7 @@ type RunOptions struct {
 	MaxLines int                    // so many lines; 0: 10,000, beyond which Run fails
 }
 
-const (
-	defaultIdle = time.Second
-	maxRunLines = 10_000
-)
+const maxRunLines = 10_000
 
 var errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
 
@@ -37,7 +34,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	defer c.c.endTurn()
 	idle := opts.Idle
 	if idle == 0 && opts.Until == nil && opts.MaxLines == 0 {
-		idle = defaultIdle
+		idle = time.Second
 	}
 	a := &answer{came: make(chan struct{}, 1)}
 	defer c.c.addTap(a.see)()

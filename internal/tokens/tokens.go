@@ -105,11 +105,10 @@ func (c *Cache) free() time.Time { return c.asked[0].Add(window) }
 
 // Blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.
 func (c *Cache) Blocked() time.Duration {
-	now := time.Now()
-	if c.cached != nil && now.Before(c.cached.RenewAt) {
+	if c.cached != nil && time.Now().Before(c.cached.RenewAt) {
 		return 0
 	}
-	return max(0, c.notBefore.Sub(now), c.free().Sub(now))
+	return max(0, time.Until(c.notBefore), time.Until(c.free()))
 }
 
 // wait waits for the budget and the last Retry-After.
