@@ -17,11 +17,8 @@ const firstBuffer = 128
 // and returns ErrTooLong. It never holds more than limit+1 bytes, but for a larger buf.
 func Read(r io.Reader, buf []byte, limit int64) ([]byte, error) {
 	buf = buf[:0]
-	for {
+	for int64(len(buf)) <= limit {
 		if len(buf) == cap(buf) {
-			if int64(cap(buf)) > limit {
-				return skip(r)
-			}
 			grown := make([]byte, len(buf), max(firstBuffer, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
 			copy(grown, buf)
 			buf = grown
@@ -29,17 +26,13 @@ func Read(r io.Reader, buf []byte, limit int64) ([]byte, error) {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
-		case int64(len(buf)) > limit:
-			return skip(r)
+		case err == nil, int64(len(buf)) > limit:
 		case err == io.EOF:
 			return buf, nil
-		case err != nil:
+		default:
 			return nil, err
 		}
 	}
-}
-
-func skip(r io.Reader) ([]byte, error) {
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return nil, err
 	}
