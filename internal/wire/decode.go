@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,84 +45,39 @@ func (d *Decoder) Decode(data []byte) (*Frame, error) {
 			return nil, err
 		}
 	}
-	if cap(d.scratch) > keepScratch {
-		d.scratch = nil
-	}
 	if d.frame.Event == "" {
 		return nil, ErrNoEvent
 	}
 	return &d.frame, nil
 }
 
-// decodeFast decodes the shape {"event":"...","args":["...",...]}, args optional. It reports false, with the frame in
-// any state, for everything else, valid or not.
+// decodeFast decodes the shape {"event":"...","args":["...",...]}, args and a line feed behind it optional. It reports
+// false, with the frame in any state, for everything else, valid or not.
 func (d *Decoder) decodeFast(data []byte) bool {
-	const head, args = `{"event":"`, `,"args":[`
-	if len(data) < len(head) || string(data[:len(head)]) != head {
-		return false
-	}
-	name, pos, ok := d.text(data, len(head))
+	text, rest, ok := d.text(bytes.TrimSuffix(data, []byte("\n")), `{"event":"`)
 	if !ok {
 		return false
 	}
-	d.frame.Event = intern(name)
-	if len(data)-pos >= len(args) && string(data[pos:pos+len(args)]) == args {
-		if pos, ok = d.list(data, pos+len(args)); !ok {
-			return false
+	d.frame.Event = intern(text)
+	if string(rest) == "}" {
+		return true
+	}
+	d.frame.Args = d.args[:0]
+	for text, rest, ok = d.text(rest, `,"args":["`); ok; text, rest, ok = d.text(rest, `,"`) {
+		d.frame.Args = append(d.frame.Args, string(text))
+		if string(rest) == "]}" {
+			return true
 		}
 	}
-	if pos >= len(data) || data[pos] != '}' {
-		return false
-	}
-	for _, c := range data[pos+1:] {
-		if !isSpace(c) {
-			return false
-		}
-	}
-	return true
+	return false
 }
 
 // Line returns the text of a frame that is a console line just as daemons send it, which nearly all frames are. For
 // every other, valid or not, a console line among them, it reports false, and Decode is to be asked. The text is valid
 // until the next call.
 func (d *Decoder) Line(data []byte) (text []byte, ok bool) {
-	const head, tail = `{"event":"` + ConsoleOutput + `","args":["`, "]}\n"
-	if len(data) < len(head) || string(data[:len(head)]) != head {
-		return nil, false
-	}
-	if cap(d.scratch) > keepScratch {
-		d.scratch = nil
-	}
-	text, pos, ok := d.text(data, len(head))
-	return text, ok && string(data[pos:]) == tail
-}
-
-// list reads the arguments up to and including the closing bracket.
-func (d *Decoder) list(data []byte, pos int) (int, bool) {
-	list := d.args[:0]
-	if pos < len(data) && data[pos] == ']' {
-		d.frame.Args = list
-		return pos + 1, true
-	}
-	for {
-		if pos >= len(data) || data[pos] != '"' {
-			return 0, false
-		}
-		text, next, ok := d.text(data, pos+1)
-		if !ok || next >= len(data) {
-			return 0, false
-		}
-		list = append(list, string(text))
-		pos = next + 1
-		switch data[next] {
-		case ',':
-		case ']':
-			d.frame.Args = list
-			return pos, true
-		default:
-			return 0, false
-		}
-	}
+	text, rest, ok := d.text(data, `{"event":"`+ConsoleOutput+`","args":["`)
+	return text, ok && string(rest) == "]}\n"
 }
 
 // decodeSlow leaves the frame to encoding/json.
@@ -152,5 +108,3 @@ func argument(raw json.RawMessage) string {
 	}
 	return string(raw)
 }
-
-func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }

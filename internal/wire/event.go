@@ -50,29 +50,18 @@ const (
 	OperationCompleted    = "operation completed"
 )
 
-// intern returns name as a string, without allocating for the events that daemons send often.
+// frequent are the events that daemons send often, the most frequent first.
+var frequent = []string{
+	ConsoleOutput, Stats, Status, AuthSuccess, JWTError, InstallOutput, DaemonMessage, DaemonError, TransferLogs,
+	TokenExpiring,
+}
+
+// intern returns name as a string, without allocating for the frequent ones.
 func intern(name []byte) string {
-	switch string(name) { // the compiler compares without converting
-	case ConsoleOutput:
-		return ConsoleOutput
-	case Stats:
-		return Stats
-	case Status:
-		return Status
-	case AuthSuccess:
-		return AuthSuccess
-	case JWTError:
-		return JWTError
-	case InstallOutput:
-		return InstallOutput
-	case DaemonMessage:
-		return DaemonMessage
-	case DaemonError:
-		return DaemonError
-	case TransferLogs:
-		return TransferLogs
-	case TokenExpiring:
-		return TokenExpiring
+	for _, known := range frequent {
+		if string(name) == known { // the compiler compares without converting
+			return known
+		}
 	}
 	return string(name)
 }

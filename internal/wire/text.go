@@ -7,80 +7,71 @@ import (
 	"unicode/utf8"
 )
 
-// text reads a JSON string whose opening quote has been passed, and returns its value and the position behind the
+// text reads a JSON string behind prefix, which ends with the opening quote, and returns its value and what follows the
 // closing quote. The value points into data or into d.scratch, so it is gone with the next call. Like encoding/json it
 // replaces invalid UTF-8 and lone surrogates by U+FFFD and refuses raw control characters.
-func (d *Decoder) text(data []byte, pos int) (value []byte, next int, ok bool) {
-	start := pos
-	pos = plain(data, pos)
+func (d *Decoder) text(data []byte, prefix string) (value, rest []byte, ok bool) {
+	start := len(prefix)
+	if len(data) < start || string(data[:start]) != prefix {
+		return nil, nil, false
+	}
+	pos := plain(data, start)
 	if pos < len(data) && data[pos] == '"' {
-		return data[start:pos], pos + 1, true
+		return data[start:pos], data[pos+1:], true
 	}
 	out := append(d.scratch[:0], data[start:pos]...)
 	for pos < len(data) {
 		switch c := data[pos]; {
 		case c == '"':
-			d.scratch = out[:0] // keep what has grown
-			return out, pos + 1, true
+			if cap(out) <= keepScratch {
+				d.scratch = out
+			}
+			return out, data[pos+1:], true
 		case c < ' ':
-			return nil, 0, false
+			return nil, nil, false
 		case c == '\\':
 			if out, pos, ok = unescape(out, data, pos+1); !ok {
-				return nil, 0, false
+				return nil, nil, false
 			}
 		default:
 			r, size := utf8.DecodeRune(data[pos:])
 			out = utf8.AppendRune(out, r) // RuneError where the bytes are invalid
 			pos += size
 		}
-		end := plain(data, pos)
-		out = append(out, data[pos:end]...)
-		pos = end
+		start, pos = pos, plain(data, pos)
+		out = append(out, data[start:pos]...)
 	}
-	return nil, 0, false
+	return nil, nil, false
 }
 
+// escapes has what a letter behind a backslash stands for; 0: it stands for nothing, or is a u.
+var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
 // unescape reads what follows a backslash.
-func unescape(out, data []byte, pos int) ([]byte, int, bool) {
+func unescape(out, data []byte, pos int) (longer []byte, next int, ok bool) {
 	if pos >= len(data) {
-		return out, 0, false
+		return nil, 0, false
 	}
 	c := data[pos]
 	pos++
-	switch c {
-	case '"', '\\', '/':
-		return append(out, c), pos, true
-	case 'b':
-		return append(out, '\b'), pos, true
-	case 'f':
-		return append(out, '\f'), pos, true
-	case 'n':
-		return append(out, '\n'), pos, true
-	case 'r':
-		return append(out, '\r'), pos, true
-	case 't':
-		return append(out, '\t'), pos, true
-	case 'u':
-		r, ok := hex4(data, pos)
-		if !ok {
-			return out, 0, false
-		}
-		pos += 4
-		if utf16.IsSurrogate(r) {
-			second, ok := rune(0), false
-			if pos+2 <= len(data) && data[pos] == '\\' && data[pos+1] == 'u' {
-				second, ok = hex4(data, pos+2)
-			}
-			if full := utf16.DecodeRune(r, second); ok && full != utf8.RuneError {
-				return utf8.AppendRune(out, full), pos + 6, true
-			}
-			r = utf8.RuneError // a lone half; what follows it stands for itself
-		}
-		return utf8.AppendRune(out, r), pos, true
+	if c != 'u' {
+		return append(out, escapes[c]), pos, escapes[c] != 0
 	}
-	return out, 0, false
+	r, ok := hex4(data, pos)
+	pos += 4
+	if utf16.IsSurrogate(r) {
+		var second rune
+		if pos+2 <= len(data) && string(data[pos:pos+2]) == `\u` {
+			second, _ = hex4(data, pos+2)
+		}
+		if r = utf16.DecodeRune(r, second); r != utf8.RuneError { // a lone half; what follows it stands for itself
+			pos += 6
+		}
+	}
+	return utf8.AppendRune(out, r), pos, ok
 }
 
+// hex4 reads four digits; for anything else it returns 0.
 func hex4(data []byte, pos int) (r rune, ok bool) {
 	if len(data)-pos < 4 {
 		return 0, false
