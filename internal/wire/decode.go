@@ -95,16 +95,9 @@ func (d *Decoder) decodeSlow(data []byte) error {
 	}
 	d.frame.Args = make([]string, len(f.Args))
 	for i, raw := range f.Args {
-		d.frame.Args[i] = argument(raw)
+		if json.Unmarshal(raw, &d.frame.Args[i]) != nil {
+			d.frame.Args[i] = string(raw)
+		}
 	}
 	return nil
-}
-
-// argument returns the text of one argument: a string's value, "" for null, and any other value's JSON.
-func argument(raw json.RawMessage) string {
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	return string(raw)
 }

@@ -1,6 +1,9 @@
 package wire
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // decodeStatsFast decodes the stats as every known daemon sends them: an object without white space, with known keys in
 // any order. It reports false, with *p in any state, for everything else, valid or not.
@@ -9,42 +12,22 @@ func decodeStatsFast(text string, p *StatsPayload) bool {
 	s.object(func(key string) {
 		switch key {
 		case "memory_bytes":
-			p.MemoryBytes = s.uint()
+			p.MemoryBytes = integer(&s, strconv.ParseUint)
 		case "memory_limit_bytes":
-			p.MemoryLimitBytes = s.uint()
+			p.MemoryLimitBytes = integer(&s, strconv.ParseUint)
 		case "cpu_absolute":
 			p.CPUAbsolute = s.float()
 		case "uptime":
-			p.UptimeMS = s.int()
+			p.UptimeMS = integer(&s, strconv.ParseInt)
 		case "disk_bytes":
-			p.DiskBytes = s.int()
+			p.DiskBytes = integer(&s, strconv.ParseInt)
 		case "state":
 			p.State = s.word()
 		case "network":
-			s.object(func(key string) {
-				switch key {
-				case "rx_bytes":
-					p.Network.RxBytes = s.uint()
-				case "tx_bytes":
-					p.Network.TxBytes = s.uint()
-				default:
-					s.failed = true
-				}
-			})
+			s.pair("rx_bytes", &p.Network.RxBytes, "tx_bytes", &p.Network.TxBytes)
 		case "disk_io":
-			if p.DiskIO == nil {
-				p.DiskIO = new(DiskIOPayload)
-			}
-			s.object(func(key string) {
-				switch key {
-				case "read_bytes":
-					p.DiskIO.ReadBytes = s.uint()
-				case "write_bytes":
-					p.DiskIO.WriteBytes = s.uint()
-				default:
-					s.failed = true
-				}
-			})
+			p.DiskIO = cmp.Or(p.DiskIO, new(DiskIOPayload))
+			s.pair("read_bytes", &p.DiskIO.ReadBytes, "write_bytes", &p.DiskIO.WriteBytes)
 		default:
 			s.failed = true
 		}
@@ -53,7 +36,7 @@ func decodeStatsFast(text string, p *StatsPayload) bool {
 }
 
 // A scanner walks over compact JSON of objects, numbers and plain words. The first surprise sets failed, after which
-// nothing moves any more.
+// what it returns means nothing.
 type scanner struct {
 	text   string
 	pos    int
@@ -62,7 +45,7 @@ type scanner struct {
 
 // take passes the byte c if it comes next.
 func (s *scanner) take(c byte) bool {
-	if s.failed || s.pos >= len(s.text) || s.text[s.pos] != c {
+	if s.pos >= len(s.text) || s.text[s.pos] != c {
 		return false
 	}
 	s.pos++
@@ -75,24 +58,29 @@ func (s *scanner) expect(c byte) {
 	}
 }
 
-// object calls value for each key; value must read what follows the colon.
+// object calls value for each key, of which there must be one; value must read what follows the colon.
 func (s *scanner) object(value func(key string)) {
 	s.expect('{')
-	if s.take('}') {
-		return
-	}
-	for !s.failed {
+	for more := true; more && !s.failed; more = s.take(',') {
 		key := s.word()
 		s.expect(':')
-		if s.failed {
-			return
-		}
 		value(key)
-		if !s.take(',') {
-			s.expect('}')
-			return
-		}
 	}
+	s.expect('}')
+}
+
+// pair reads an object of two numbers.
+func (s *scanner) pair(key1 string, n1 *uint64, key2 string, n2 *uint64) {
+	s.object(func(key string) {
+		switch key {
+		case key1:
+			*n1 = integer(s, strconv.ParseUint)
+		case key2:
+			*n2 = integer(s, strconv.ParseUint)
+		default:
+			s.failed = true
+		}
+	})
 }
 
 // word reads a string of lower-case letters and underscores.
@@ -107,7 +95,7 @@ func (s *scanner) word() string {
 	return word
 }
 
-// number returns the text of a JSON number.
+// number returns the text of a JSON number without an exponent, which no daemon sends.
 func (s *scanner) number() string {
 	start := s.pos
 	s.take('-')
@@ -115,12 +103,6 @@ func (s *scanner) number() string {
 		s.digits()
 	}
 	if s.take('.') {
-		s.digits()
-	}
-	if s.take('e') || s.take('E') {
-		if !s.take('+') {
-			s.take('-')
-		}
 		s.digits()
 	}
 	return s.text[start:s.pos]
@@ -131,19 +113,11 @@ func (s *scanner) digits() {
 	for s.pos < len(s.text) && s.text[s.pos] >= '0' && s.text[s.pos] <= '9' {
 		s.pos++
 	}
-	if s.pos == start {
-		s.failed = true
-	}
+	s.failed = s.failed || s.pos == start
 }
 
-func (s *scanner) uint() uint64 {
-	n, err := strconv.ParseUint(s.number(), 10, 64)
-	s.failed = s.failed || err != nil
-	return n
-}
-
-func (s *scanner) int() int64 {
-	n, err := strconv.ParseInt(s.number(), 10, 64)
+func integer[T int64 | uint64](s *scanner, parse func(text string, base, bits int) (T, error)) T {
+	n, err := parse(s.number(), 10, 64)
 	s.failed = s.failed || err != nil
 	return n
 }
