@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,53 +10,35 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
+// decoders make events of frames, by the frame's event.
+var decoders = map[string]func(*wire.Frame) Event{
+	wire.ConsoleOutput:          func(f *wire.Frame) Event { return ConsoleOutput{Line: f.Arg(0)} },
+	wire.Status:                 func(f *wire.Frame) Event { return Status{State: State(f.Arg(0))} },
+	wire.AuthSuccess:            func(f *wire.Frame) Event { return AuthSuccess{Permissions: permissions(f.Args)} },
+	wire.TokenExpiring:          func(*wire.Frame) Event { return TokenExpiring{} },
+	wire.TokenExpired:           func(*wire.Frame) Event { return TokenExpired{} },
+	wire.JWTError:               func(f *wire.Frame) Event { return JWTError{Message: f.Arg(0)} },
+	wire.DaemonError:            func(f *wire.Frame) Event { return DaemonError{Message: f.Arg(0)} },
+	wire.DaemonMessage:          func(f *wire.Frame) Event { return DaemonMessage{Message: f.Arg(0)} },
+	wire.InstallStarted:         func(*wire.Frame) Event { return InstallStarted{} },
+	wire.InstallOutput:          func(f *wire.Frame) Event { return InstallOutput{Line: f.Arg(0)} },
+	wire.InstallCompleted:       func(f *wire.Frame) Event { return outcome(f) },
+	wire.BackupCompleted:        toBackup,
+	wire.BackupRestoreCompleted: func(f *wire.Frame) Event { return BackupRestoreCompleted(outcome(f)) },
+	wire.TransferStatus:         func(f *wire.Frame) Event { return TransferStatus{Status: f.Arg(0)} },
+	wire.TransferLogs:           func(f *wire.Frame) Event { return TransferLogs{Line: f.Arg(0)} },
+	wire.Throttled:              func(f *wire.Frame) Event { return Throttled{Event: f.Arg(0)} },
+	wire.Deleted:                func(*wire.Frame) Event { return Deleted{} },
+	wire.FeatureMatch:           toFeature,
+}
+
 // toEvent returns the typed event of a frame. The frame is not kept. A payload that cannot be read becomes an Error.
 func toEvent(f *wire.Frame) Event {
-	switch f.Event {
-	case wire.ConsoleOutput:
-		return ConsoleOutput{Line: f.Arg(0)}
-	case wire.Stats:
+	if f.Event == wire.Stats { // the most frequent
 		return toStats(f)
-	case wire.Status:
-		return Status{State: State(f.Arg(0))}
-	case wire.AuthSuccess:
-		return AuthSuccess{Permissions: permissions(f.Args)}
-	case wire.TokenExpiring:
-		return TokenExpiring{}
-	case wire.TokenExpired:
-		return TokenExpired{}
-	case wire.JWTError:
-		return JWTError{Message: f.Arg(0)}
-	case wire.DaemonError:
-		return DaemonError{Message: f.Arg(0)}
-	case wire.DaemonMessage:
-		return DaemonMessage{Message: f.Arg(0)}
-	case wire.InstallStarted:
-		return InstallStarted{}
-	case wire.InstallOutput:
-		return InstallOutput{Line: f.Arg(0)}
-	case wire.InstallCompleted:
-		ok, known := outcome(f.Arg(0))
-		return InstallCompleted{Successful: ok, Known: known}
-	case wire.BackupCompleted:
-		return toBackup(f)
-	case wire.BackupRestoreCompleted:
-		ok, known := outcome(f.Arg(0))
-		return BackupRestoreCompleted{Successful: ok, Known: known}
-	case wire.TransferStatus:
-		return TransferStatus{Status: f.Arg(0)}
-	case wire.TransferLogs:
-		return TransferLogs{Line: f.Arg(0)}
-	case wire.Throttled:
-		return Throttled{Event: f.Arg(0)}
-	case wire.Deleted:
-		return Deleted{}
-	case wire.FeatureMatch:
-		var p wire.FeaturePayload
-		if err := wire.DecodePayload(f.Arg(0), &p); err != nil {
-			return malformed(f, err)
-		}
-		return FeatureMatch{Key: p.Key, Pattern: p.Pattern, Line: p.Line}
+	}
+	if decode, ok := decoders[f.Event]; ok {
+		return decode(f)
 	}
 	if strings.HasPrefix(f.Event, wire.BackupCompleted+":") { // old daemons append the backup's uuid
 		return toBackup(f)
@@ -81,25 +64,31 @@ func toStats(f *wire.Frame) Event {
 }
 
 func toBackup(f *wire.Frame) Event {
-	var p wire.BackupPayload
 	_, uuid, _ := strings.Cut(f.Event, ":")
 	text := f.Arg(0)
 	if len(f.Args) > 1 { // Calagopus: the uuid, then the JSON
 		uuid, text = f.Arg(0), f.Arg(1)
 	}
+	var p struct {
+		BackupCompleted       // Calagopus' names; the other daemons have two of their own
+		IsSuccessful    bool  `json:"is_successful"`
+		FileSize        int64 `json:"file_size"`
+	}
 	if err := wire.DecodePayload(text, &p); err != nil {
 		return malformed(f, err)
 	}
-	if p.UUID != "" {
-		uuid = p.UUID
+	p.UUID = cmp.Or(p.UUID, uuid)
+	p.Successful = p.Successful || p.IsSuccessful
+	p.Size = max(p.Size, p.FileSize)
+	return p.BackupCompleted
+}
+
+func toFeature(f *wire.Frame) Event {
+	var ev FeatureMatch
+	if err := wire.DecodePayload(f.Arg(0), &ev); err != nil {
+		return malformed(f, err)
 	}
-	return BackupCompleted{
-		UUID:         uuid,
-		Successful:   p.IsSuccessful || p.Successful,
-		Checksum:     p.Checksum,
-		ChecksumType: p.ChecksumType,
-		Size:         max(p.FileSize, p.Size),
-	}
+	return ev
 }
 
 func malformed(f *wire.Frame, err error) Error {
@@ -107,9 +96,9 @@ func malformed(f *wire.Frame, err error) Error {
 }
 
 // outcome reads the "true" and "false" of Calagopus; other daemons send "".
-func outcome(arg string) (ok, known bool) {
-	ok, err := strconv.ParseBool(arg)
-	return ok, err == nil
+func outcome(f *wire.Frame) InstallCompleted {
+	ok, err := strconv.ParseBool(f.Arg(0))
+	return InstallCompleted{Successful: ok, Known: err == nil}
 }
 
 func permissions(names []string) []Permission {

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // StatsPayload is what args[0] of a "stats" frame holds as JSON. UptimeMS counts milliseconds.
@@ -29,43 +30,17 @@ type DiskIOPayload struct {
 	WriteBytes uint64 `json:"write_bytes"`
 }
 
-// BackupPayload is what a "backup completed" frame holds: args[0] on Pterodactyl and Pelican, args[1], with names of
-// its own and without the uuid, on Calagopus.
-type BackupPayload struct {
-	UUID         string `json:"uuid"`
-	IsSuccessful bool   `json:"is_successful"`
-	Successful   bool   `json:"successful"` // Calagopus
-	Checksum     string `json:"checksum"`
-	ChecksumType string `json:"checksum_type"`
-	FileSize     int64  `json:"file_size"`
-	Size         int64  `json:"size"` // Calagopus
-}
-
-// FeaturePayload is what args[0] of a "feature match" frame holds.
-type FeaturePayload struct {
-	Key     string `json:"key"`
-	Pattern string `json:"pattern"`
-	Line    string `json:"line"`
-}
-
-// ProgressPayload is what Calagopus' progress events hold, as far as it is known.
-type ProgressPayload struct {
-	Progress uint64 `json:"progress"`
-	Total    uint64 `json:"total"`
-}
-
 // DecodeStats decodes args[0] of a "stats" frame. Very old daemons send a bare state word: then only State is set.
 func DecodeStats(text string, p *StatsPayload) error {
 	*p = StatsPayload{}
-	if decodeStatsFast(text, p) {
-		return nil
-	}
-	*p = StatsPayload{}
-	if isWord(text) {
+	switch {
+	case isWord(text):
 		p.State = text
-		return nil
+	case !decodeStatsFast(text, p):
+		*p = StatsPayload{}
+		return DecodePayload(text, p)
 	}
-	return DecodePayload(text, p)
+	return nil
 }
 
 // DecodePayload decodes any other payload, with encoding/json.
@@ -77,10 +52,6 @@ func DecodePayload(text string, p any) error {
 }
 
 func isWord(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < 'a' || c > 'z' {
-			return false
-		}
-	}
-	return s != "" && s != "null" && s != "true" && s != "false"
+	isOther := func(r rune) bool { return r < 'a' || r > 'z' }
+	return s != "" && s != "null" && s != "true" && s != "false" && !strings.ContainsFunc(s, isOther)
 }
