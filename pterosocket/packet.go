@@ -25,6 +25,10 @@ const (
 	PowerKill    PowerAction = "kill"
 )
 
+var powerNeeds = map[PowerAction]Permission{
+	PowerStart: PermissionStart, PowerRestart: PermissionRestart, PowerStop: PermissionStop, PowerKill: PermissionStop,
+}
+
 // CommandPacket returns the packet of a console command.
 func CommandPacket(command string) Packet {
 	return Packet{Event: wire.SendCommand, Args: []string{command}}
@@ -38,25 +42,23 @@ func PowerPacket(action PowerAction) Packet {
 // maxFrame is the longest frame that every daemon takes: Pelican closes the connection on a longer one (code 1009).
 const maxFrame = 4096
 
+func (p Packet) arg() string { return strings.Join(p.Args, "") }
+
 // encode checks what can be checked without a connection, and returns the frame.
 func (p Packet) encode() ([]byte, error) {
-	if p.Event == wire.Auth {
-		return nil, fmt.Errorf("%w: tokens are sent by the library itself", ErrInvalidCommand)
-	}
-	if p.Event == "" {
-		return nil, fmt.Errorf("%w: the packet has no event", ErrInvalidCommand)
-	}
-	arg := strings.Join(p.Args, "")
+	arg := p.arg()
 	switch p.Event {
+	case wire.Auth:
+		return nil, fmt.Errorf("%w: tokens are sent by the library itself", ErrInvalidCommand)
+	case "":
+		return nil, fmt.Errorf("%w: the packet has no event", ErrInvalidCommand)
 	case wire.SendCommand:
 		// The daemon appends a line feed, so one inside makes two commands of it; and games cut a line at NUL.
 		if i := strings.IndexAny(arg, "\r\n\x00"); i >= 0 {
 			return nil, fmt.Errorf("%w: it holds %q; send one command a call", ErrInvalidCommand, arg[i])
 		}
 	case wire.SetState:
-		switch PowerAction(arg) {
-		case PowerStart, PowerStop, PowerRestart, PowerKill:
-		default:
+		if powerNeeds[PowerAction(arg)] == "" {
 			return nil, fmt.Errorf("%w: got %q", ErrInvalidPowerAction, printable(arg, 40))
 		}
 	}
@@ -76,22 +78,13 @@ func (p Packet) needs() Permission {
 	case wire.SendCommand:
 		return PermissionConsole
 	case wire.SetState:
-		switch PowerAction(strings.Join(p.Args, "")) {
-		case PowerStart:
-			return PermissionStart
-		case PowerRestart:
-			return PermissionRestart
-		default: // kill too
-			return PermissionStop
-		}
+		return powerNeeds[PowerAction(p.arg())]
 	}
 	return ""
 }
 
 // isKill reports whether the packet kills the server, which must not wait behind commands.
-func (p Packet) isKill() bool {
-	return p.Event == wire.SetState && PowerAction(strings.Join(p.Args, "")) == PowerKill
-}
+func (p Packet) isKill() bool { return p.Event == wire.SetState && PowerAction(p.arg()) == PowerKill }
 
 // needsServer reports whether a daemon ignores the packet in silence while the server is offline.
 func (p Packet) needsServer() bool { return p.Event == wire.SendCommand || p.Event == wire.SendLogs }
