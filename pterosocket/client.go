@@ -1,8 +1,10 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,9 +41,9 @@ type client struct {
 	stats      Stats // the same
 	hasStats   bool
 	perms      []Permission
-	knownPerms bool // perms is what the token says, and not just nothing
-	taps       []*tap
-	jwtErrors  map[string]bool // the JWTErrors since the last AuthSuccess
+	knownPerms bool           // perms is what the token says, and not just nothing
+	taps       []*func(Event) // they see every event
+	jwtErrors  []string       // the JWTErrors since the last AuthSuccess
 	patience   delivery.Patience
 	repatience chan struct{} // closed when patience changes
 }
@@ -49,14 +51,29 @@ type client struct {
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
 const maxJWTErrors = 16
 
-// A tap sees every event when it arrives, in order, in the reader's goroutine: it must be quick. It sees no replayed
-// lines.
-type tap struct{ see func(Event) }
-
-// emit hands an event on: to the state, to the taps, to the consumer. It never blocks.
+// emit hands an event on: to the state, to the taps, to the consumer. Of a flood of equal JWTErrors the consumer gets
+// only the first. It never blocks.
 func (c *client) emit(ev Event) {
-	c.observe(ev)
-	if c.isNews(ev) {
+	isNews := true
+	c.mu.Lock()
+	switch ev := ev.(type) {
+	case Status:
+		c.state = ev.State
+	case Stats:
+		c.stats, c.hasStats = ev, true
+		c.state = cmp.Or(ev.State, c.state)
+	case JWTError:
+		text := withoutEventID(ev.Message)
+		isNews = !slices.Contains(c.jwtErrors, text)
+		if isNews && len(c.jwtErrors) < maxJWTErrors {
+			c.jwtErrors = append(c.jwtErrors, text)
+		}
+	case AuthSuccess:
+		c.jwtErrors = nil
+	}
+	c.mu.Unlock()
+	c.observeLines([]Event{ev})
+	if isNews {
 		c.out.Push(ev)
 	}
 }
@@ -70,72 +87,28 @@ func (c *client) deliver(ev Event) { c.out.Push(ev) }
 // deliverLines hands on console lines that have come in one go.
 func (c *client) deliverLines(lines []Event) { c.out.PushAll(lines) }
 
-// observeLines lets the taps see console lines that have come in one go.
+// observeLines lets the taps see events, such as console lines that have come in one go.
 func (c *client) observeLines(lines []Event) {
 	c.mu.Lock()
 	taps := c.taps
 	c.mu.Unlock()
-	for _, t := range taps {
+	for _, see := range taps {
 		for _, ev := range lines {
-			t.see(ev)
+			(*see)(ev)
 		}
 	}
 }
 
-// isNews reports whether an event is to be handed on: of a flood of equal JWTErrors only the first is.
-func (c *client) isNews(ev Event) bool {
-	switch ev := ev.(type) {
-	case JWTError:
-		text := withoutEventID(ev.Message)
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.jwtErrors[text] {
-			return false
-		}
-		if c.jwtErrors == nil {
-			c.jwtErrors = make(map[string]bool)
-		}
-		if len(c.jwtErrors) < maxJWTErrors {
-			c.jwtErrors[text] = true
-		}
-	case AuthSuccess:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		clear(c.jwtErrors)
-	}
-	return true
-}
-
-// observe lets the state and the taps see an event.
-func (c *client) observe(ev Event) {
-	c.mu.Lock()
-	switch ev := ev.(type) {
-	case Status:
-		c.state = ev.State
-	case Stats:
-		c.stats, c.hasStats = ev, true
-		if ev.State != "" {
-			c.state = ev.State
-		}
-	}
-	taps := c.taps
-	c.mu.Unlock()
-	for _, t := range taps {
-		t.see(ev)
-	}
-}
-
-// addTap lets see see every event from now on, until remove is called. An event that is on its way may still come
-// afterwards.
+// addTap lets see see every event but replayed lines from now on, when it arrives, until remove is called. An event that
+// is on its way may still come afterwards. see is called in order, in the reader's goroutine: it must be quick.
 func (c *client) addTap(see func(Event)) (remove func()) {
-	t := &tap{see}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.taps = append(slices.Clone(c.taps), t)
+	c.taps = append(slices.Clone(c.taps), &see)
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.taps = slices.DeleteFunc(slices.Clone(c.taps), func(other *tap) bool { return other == t })
+		c.taps = slices.DeleteFunc(slices.Clone(c.taps), func(tap *func(Event)) bool { return tap == &see })
 	}
 }
 
@@ -190,24 +163,17 @@ func (c *client) can(p Permission) bool {
 
 // allows reports whether perms cover p. "*" does not cover what begins with "admin.".
 func allows(perms []Permission, p Permission) bool {
-	for _, have := range perms {
-		if have == p || have == PermissionAll && !isAdmin(p) {
-			return true
-		}
-	}
-	return false
+	isAdmin := strings.HasPrefix(string(p), "admin.")
+	return slices.Contains(perms, p) || !isAdmin && slices.Contains(perms, PermissionAll)
 }
-
-func isAdmin(p Permission) bool { return len(p) > 6 && p[:6] == "admin." }
 
 // offline reports whether the server is known to be offline.
 func (c *client) offline() bool { return c.knownState() == StateOffline }
 
 // knownState returns the state as the connection that stands has told it; "" when it has not.
 func (c *client) knownState() State {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state
+	state, _ := c.lastKnown()
+	return state
 }
 
 // lastKnown returns the same, and the last uptime that was told.
