@@ -26,12 +26,11 @@ const (
 
 // attempts is what the supervisor keeps from one connection to the next.
 type attempts struct {
-	connected   bool // there has been a connection that stood
-	failures    int  // in a row
-	notFound    bool // the last daemon asked did not know the server
-	delays      backoff.Backoff
-	firstDelays backoff.Backoff // until the first connection stands
-	failure     error           // the first one, or the last that says more than that time is up
+	connected bool // there has been a connection that stood
+	failures  int  // in a row
+	notFound  bool // the last daemon asked did not know the server
+	delays    backoff.Backoff
+	failure   error // the first one, or the last that says more than that time is up
 
 	connecting context.Context // ends an attempt: soft, but ConnectTimeout until the first connection stands
 	cancel     context.CancelFunc
@@ -79,18 +78,11 @@ func (c *client) supervise() {
 }
 
 func (c *client) newAttempts() *attempts {
-	most := c.cfg.Backoff.Max
-	if c.cfg.ConnectTimeout > 0 { // the first connection is waited for: several attempts should have room in that time
-		most = max(c.cfg.Backoff.Min, min(most, c.cfg.ConnectTimeout/6))
-	}
-	a := &attempts{
-		delays:      backoff.Backoff{Min: c.cfg.Backoff.Min, Max: c.cfg.Backoff.Max},
-		firstDelays: backoff.Backoff{Min: c.cfg.Backoff.Min, Max: most},
-	}
-	if c.cfg.ConnectTimeout > 0 {
-		a.connecting, a.cancel = context.WithTimeout(c.soft, c.cfg.ConnectTimeout)
-	} else {
-		a.connecting, a.cancel = context.WithCancel(c.soft)
+	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
+	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft, cancel: func() {}}
+	if timeout > 0 { // the first connection is waited for: several attempts should have room in that time
+		a.delays.Max = max(least, min(most, timeout/6))
+		a.connecting, a.cancel = context.WithTimeout(c.soft, timeout)
 	}
 	return a
 }
@@ -107,11 +99,8 @@ func (c *client) conclude(a *attempts, err error) {
 	}
 	c.err = err
 	c.dropped = c.out.Finish(c.getPatience, func(dropped int) Event {
-		last := Close{Code: closeNormal, Err: err, Final: true, Dropped: dropped}
-		if err != nil {
-			last.Code, last.Reason = closeCode(err)
-		}
-		return last
+		code, reason := closeCode(err)
+		return Close{Code: code, Reason: reason, Err: err, Final: true, Dropped: dropped}
 	})
 	if c.dropped > 0 && err == nil {
 		c.err = ErrEventsDropped
@@ -125,14 +114,14 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 	a.failures++
 	stood := s != nil && s.look().stood
 	if stood {
-		a.failures = 0
-		a.connected = true
 		c.disconnected()
 		// The short delays are reset only after a connection has lasted: accepting and dropping must not become a loop.
-		if s.lasted() >= c.cfg.Backoff.Max {
+		if !a.connected || s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()
 		}
 		a.delays.Skip(herdSteps)
+		a.delays.Max = c.cfg.Backoff.Max
+		a.failures, a.connected = 0, true
 	} else {
 		c.count.failedAttempts.Add(1)
 	}
@@ -158,25 +147,14 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 
 // delay returns how long to wait after err, or the error to give up with.
 func (c *client) delay(a *attempts, err error) (time.Duration, error) {
-	delays := &a.firstDelays
-	if a.connected {
-		delays = &a.delays
-	}
-	delay := delays.Next()
+	delay := a.delays.Next()
 	patient := a.connected || c.cfg.ConnectTimeout < 0
-	switch judge(err) {
-	case stop:
+	switch v := judge(err); {
+	case v == stop, v == stopConnecting && !a.connected, v == waitSlowly && !patient:
 		return 0, err
-	case stopConnecting:
-		if !a.connected {
-			return 0, err
-		}
-	case waitSlowly:
-		if !patient {
-			return 0, err
-		}
+	case v == waitSlowly:
 		delay = c.cfg.Backoff.Max
-	case renewFirst:
+	case v == renewFirst:
 		c.tokens.Forget()
 	}
 	if a.failures > 0 && time.Since(c.tokens.Asked()) >= askAnew {
@@ -253,7 +231,7 @@ func (c *client) open(a *attempts) (*session, error) {
 			if !keep() {
 				return false
 			}
-			a.connecting, a.cancel = c.soft, func() {} // nothing has to hurry any more
+			a.connecting = c.soft // nothing has to hurry any more
 			c.connects <- nil
 			c.cfg.Logger.Info("connected", "socket", tok.Socket)
 			return true
@@ -283,17 +261,17 @@ func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err er
 	if errors.As(err, &refused) && refused.Hint == "" {
 		refused.Hint = hint(refused, c.cfg.OriginHeader)
 	}
-	host := tok.Socket
-	if u, parseErr := url.Parse(tok.Socket); parseErr == nil {
-		host = u.Host
-	}
-	return nil, redact(fmt.Errorf("opening the websocket at %s: %w", host, err), tok.Token, c.cfg.APIKey)
+	socket, _ := url.Parse(tok.Socket) // which the cache has checked
+	return nil, redact(fmt.Errorf("opening the websocket at %s: %w", socket.Host, err), tok.Token, c.cfg.APIKey)
 }
 
 // closeCode returns what a Close event says of err.
 func closeCode(err error) (code int, reason string) {
 	var closed *CloseError
-	if errors.As(err, &closed) {
+	switch {
+	case err == nil:
+		return closeNormal, ""
+	case errors.As(err, &closed):
 		return closed.Code, closed.Reason
 	}
 	return closeAbnormal, ""
