@@ -25,6 +25,7 @@ const (
 	PowerKill    PowerAction = "kill"
 )
 
+// powerNeeds are the permissions for the power actions.
 var powerNeeds = map[PowerAction]Permission{
 	PowerStart: PermissionStart, PowerRestart: PermissionRestart, PowerStop: PermissionStop, PowerKill: PermissionStop,
 }
@@ -42,6 +43,7 @@ func PowerPacket(action PowerAction) Packet {
 // maxFrame is the longest frame that every daemon takes: Pelican closes the connection on a longer one (code 1009).
 const maxFrame = 4096
 
+// arg returns the Args as one.
 func (p Packet) arg() string { return strings.Join(p.Args, "") }
 
 // encode checks what can be checked without a connection, and returns the frame.

@@ -26,14 +26,12 @@ const (
 
 // attempts is what the supervisor keeps from one connection to the next.
 type attempts struct {
-	connected bool // there has been a connection that stood
-	failures  int  // in a row
-	notFound  bool // the last daemon asked did not know the server
-	delays    backoff.Backoff
-	failure   error // the first one, or the last that says more than that time is up
-
+	connected  bool // there has been a connection that stood
+	failures   int  // in a row
+	notFound   bool // the last daemon asked did not know the server
+	delays     backoff.Backoff
+	failure    error           // the first one, or the last that says more than that time is up
 	connecting context.Context // ends an attempt: soft, but ConnectTimeout until the first connection stands
-	cancel     context.CancelFunc
 }
 
 func newClient(ctx context.Context, cfg Config) *client {
@@ -64,33 +62,32 @@ func newClient(ctx context.Context, cfg Config) *client {
 // keeps the connection and makes it anew whenever it is lost, until the end, and reports that.
 func (c *client) supervise() {
 	defer close(c.done)
-	a := c.newAttempts()
+	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
+	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft}
+	if timeout > 0 { // the first connection is waited for: several attempts should have room in that time
+		a.delays.Max = max(least, min(most, timeout/6))
+		var cancel context.CancelFunc
+		a.connecting, cancel = context.WithTimeout(c.soft, timeout)
+		defer cancel()
+	}
 	for {
 		s, err := c.open(a)
 		if err == nil {
 			err = s.run()
 		}
-		if again, err := c.next(a, s, err); !again {
+		if err := c.next(a, s, err); err != nil {
 			c.conclude(a, err)
 			return
 		}
 	}
 }
 
-func (c *client) newAttempts() *attempts {
-	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
-	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft, cancel: func() {}}
-	if timeout > 0 { // the first connection is waited for: several attempts should have room in that time
-		a.delays.Max = max(least, min(most, timeout/6))
-		a.connecting, a.cancel = context.WithTimeout(c.soft, timeout)
-	}
-	return a
-}
-
-// conclude ends it all: err is nil for Commands.Close.
+// conclude ends it all.
 func (c *client) conclude(a *attempts, err error) {
+	if err == errClosing { // the value itself: by Commands.Close
+		err = nil
+	}
 	defer c.cutShort(nil)
-	a.cancel()
 	c.shut(nil) // nothing is sent any more
 	c.disconnected()
 	if !a.connected {
@@ -109,8 +106,8 @@ func (c *client) conclude(a *attempts, err error) {
 }
 
 // next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits
-// until it is time for the next attempt. When there is to be none, it returns why: nil for Commands.Close.
-func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) {
+// until it is time for the next attempt. When there is to be none, it returns why.
+func (c *client) next(a *attempts, s *session, err error) error {
 	a.failures++
 	stood := s != nil && s.look().stood
 	if stood {
@@ -126,23 +123,23 @@ func (c *client) next(a *attempts, s *session, err error) (again bool, _ error) 
 		c.count.failedAttempts.Add(1)
 	}
 	if c.soft.Err() != nil {
-		return false, c.cause()
+		return context.Cause(c.soft)
 	}
 	if a.failure == nil || a.connecting.Err() == nil && !errors.Is(err, tokens.ErrBudget) {
 		a.failure = err
 	}
 	delay, err := c.delay(a, err)
 	if err != nil {
-		return false, err
+		return err
 	}
 	c.report(a, s, stood, delay, a.failure)
-	if backoff.Sleep(a.connecting, delay) != nil {
-		if c.soft.Err() != nil {
-			return false, c.cause()
-		}
-		return false, fmt.Errorf("no connection within %v: %w", c.cfg.ConnectTimeout, a.failure)
+	switch {
+	case backoff.Sleep(a.connecting, delay) == nil:
+		return nil
+	case c.soft.Err() != nil:
+		return context.Cause(c.soft)
 	}
-	return true, nil
+	return fmt.Errorf("no connection within %v: %w", c.cfg.ConnectTimeout, a.failure)
 }
 
 // delay returns how long to wait after err, or the error to give up with.
@@ -183,14 +180,6 @@ func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration
 		c.console.start(c.cfg.After) // nobody has the channel yet
 		c.out.Discard()
 	}
-}
-
-// cause returns why soft has ended: nil for Commands.Close, the cause of the caller's context otherwise.
-func (c *client) cause() error {
-	if cause := context.Cause(c.soft); cause != errClosing { // the value itself
-		return cause
-	}
-	return nil
 }
 
 // open makes one connection, which is to be authenticated yet.
