@@ -99,8 +99,8 @@ func (c *client) observeLines(lines []Event) {
 	}
 }
 
-// addTap lets see see every event but replayed lines from now on, when it arrives, until remove is called. An event that
-// is on its way may still come afterwards. see is called in order, in the reader's goroutine: it must be quick.
+// addTap lets see see every event but replayed lines from now on, when it arrives, until remove is called. An event
+// that is on its way may still come afterwards. see is called in order, in the reader's goroutine: it must be quick.
 func (c *client) addTap(see func(Event)) (remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

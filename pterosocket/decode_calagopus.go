@@ -7,8 +7,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// arguments are a frame's. An id, where there is one, is args[0], and what follows it is args[1], as in Calagopus'
-// "backup completed".
+// arguments are a frame's. An id, where there is one, is the first, and rest follows it, as in Calagopus' "backup
+// completed".
 type arguments struct {
 	id, rest string
 	all      []string
@@ -16,27 +16,27 @@ type arguments struct {
 
 // calagopus makes events of frames that only Calagopus sends, by the frame's event.
 var calagopus = map[string]func(arguments) Event{
-	wire.InstallProgress:       func(a arguments) Event { return InstallProgress{a.progress(), a.all} },
-	wire.ImagePullProgress:     func(a arguments) Event { return ImagePullProgress{a.id, a.progress(), a.all} },
-	wire.ImagePullCompleted:    func(a arguments) Event { return ImagePullCompleted{a.id, a.all} },
-	wire.BackupStarted:         func(a arguments) Event { return BackupStarted{a.id, a.all} },
-	wire.BackupProgress:        func(a arguments) Event { return BackupProgress{a.id, a.progress(), a.all} },
-	wire.BackupDeleted:         func(a arguments) Event { return BackupDeleted{a.id, a.all} },
-	wire.BackupRestoreStarted:  func(a arguments) Event { return BackupRestoreStarted{a.id, a.all} },
-	wire.BackupRestoreProgress: func(a arguments) Event { return BackupRestoreProgress{a.id, a.progress(), a.all} },
-	wire.TransferProgress:      func(a arguments) Event { return TransferProgress{a.progress(), a.all} },
-	wire.ScheduleStarted:       func(a arguments) Event { return ScheduleStarted{a.id, a.all} },
-	wire.ScheduleStepStatus:    func(a arguments) Event { return ScheduleStepStatus{a.id, a.rest, a.all} },
-	wire.ScheduleStepError:     func(a arguments) Event { return ScheduleStepError{a.id, a.rest, a.all} },
-	wire.ScheduleCompleted:     func(a arguments) Event { return ScheduleCompleted{a.id, a.all} },
-	wire.OperationProgress:     func(a arguments) Event { return OperationProgress{a.id, a.progress(), a.all} },
-	wire.OperationError:        func(a arguments) Event { return OperationError{a.id, a.rest, a.all} },
-	wire.OperationCompleted:    func(a arguments) Event { return OperationCompleted{a.id, a.all} },
+	"install progress":        func(a arguments) Event { return InstallProgress{a.progress(), a.all} },
+	"image pull progress":     func(a arguments) Event { return ImagePullProgress{a.id, a.progress(), a.all} },
+	"image pull completed":    func(a arguments) Event { return ImagePullCompleted{a.id, a.all} },
+	"backup started":          func(a arguments) Event { return BackupStarted{a.id, a.all} },
+	"backup progress":         func(a arguments) Event { return BackupProgress{a.id, a.progress(), a.all} },
+	"backup deleted":          func(a arguments) Event { return BackupDeleted{a.id, a.all} },
+	"backup restore started":  func(a arguments) Event { return BackupRestoreStarted{a.id, a.all} },
+	"backup restore progress": func(a arguments) Event { return BackupRestoreProgress{a.id, a.progress(), a.all} },
+	"transfer progress":       func(a arguments) Event { return TransferProgress{a.progress(), a.all} },
+	"schedule started":        func(a arguments) Event { return ScheduleStarted{a.id, a.all} },
+	"schedule step status":    func(a arguments) Event { return ScheduleStepStatus{a.id, a.rest, a.all} },
+	"schedule step error":     func(a arguments) Event { return ScheduleStepError{a.id, a.rest, a.all} },
+	"schedule completed":      func(a arguments) Event { return ScheduleCompleted{a.id, a.all} },
+	"operation progress":      func(a arguments) Event { return OperationProgress{a.id, a.progress(), a.all} },
+	"operation error":         func(a arguments) Event { return OperationError{a.id, a.rest, a.all} },
+	"operation completed":     func(a arguments) Event { return OperationCompleted{a.id, a.all} },
 }
 
 // toCalagopus returns the event of a frame that only Calagopus sends, and Unknown for any other.
 func toCalagopus(f *wire.Frame) Event {
-	a := arguments{id: f.Arg(0), rest: f.Arg(1), all: slices.Clone(f.Args)}
+	a := arguments{f.Arg(0), f.Arg(1), slices.Clone(f.Args)}
 	if len(a.all) == 1 && strings.HasPrefix(a.id, "{") {
 		a.id, a.rest = "", a.id
 	}

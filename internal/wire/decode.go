@@ -21,9 +21,6 @@ func (f *Frame) Arg(i int) string {
 	return ""
 }
 
-// ErrNoEvent is the error for a JSON object that names no event.
-var ErrNoEvent = errors.New(`the frame has no "event"`)
-
 // keepScratch bounds what a Decoder holds on to between frames.
 const keepScratch = 4 << 10
 
@@ -46,7 +43,7 @@ func (d *Decoder) Decode(data []byte) (*Frame, error) {
 		}
 	}
 	if d.frame.Event == "" {
-		return nil, ErrNoEvent
+		return nil, errors.New(`the frame has no "event"`)
 	}
 	return &d.frame, nil
 }

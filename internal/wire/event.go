@@ -1,7 +1,7 @@
 package wire
 
 // The names of the events, as they stand in a frame's "event". The first group is sent by clients, the second by
-// daemons.
+// daemons, of which Calagopus sends more.
 const (
 	Auth        = "auth"
 	SendCommand = "send command"
@@ -28,26 +28,6 @@ const (
 	Throttled              = "throttled"
 	Deleted                = "deleted"
 	FeatureMatch           = "feature match"
-)
-
-// Events that only Calagopus sends.
-const (
-	InstallProgress       = "install progress"
-	ImagePullProgress     = "image pull progress"
-	ImagePullCompleted    = "image pull completed"
-	BackupStarted         = "backup started"
-	BackupProgress        = "backup progress"
-	BackupDeleted         = "backup deleted"
-	BackupRestoreStarted  = "backup restore started"
-	BackupRestoreProgress = "backup restore progress"
-	TransferProgress      = "transfer progress"
-	ScheduleStarted       = "schedule started"
-	ScheduleStepStatus    = "schedule step status"
-	ScheduleStepError     = "schedule step error"
-	ScheduleCompleted     = "schedule completed"
-	OperationProgress     = "operation progress"
-	OperationError        = "operation error"
-	OperationCompleted    = "operation completed"
 )
 
 // frequent are the events that daemons send often, the most frequent first.

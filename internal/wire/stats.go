@@ -53,9 +53,7 @@ func (s *scanner) take(c byte) bool {
 }
 
 func (s *scanner) expect(c byte) {
-	if !s.take(c) {
-		s.failed = true
-	}
+	s.failed = !s.take(c) || s.failed
 }
 
 // object calls value for each key, of which there must be one; value must read what follows the colon.
