@@ -35,17 +35,16 @@ type client struct {
 	running chan struct{} // held by the Run or History that is at work; room for one
 
 	mu         sync.Mutex
-	session    *session // the one that stands and is authenticated, or nil
-	changed    chan struct{}
-	state      State // as the connection that stands has told it; "" when it has not
-	stats      Stats // the same
+	session    *session      // the one that stands and is authenticated, or nil
+	changed    chan struct{} // closed when session or patience changes
+	state      State         // as the connection that stands has told it; "" when it has not
+	stats      Stats         // the same
 	hasStats   bool
 	perms      []Permission
 	knownPerms bool           // perms is what the token says, and not just nothing
 	taps       []*func(Event) // they see every event
 	jwtErrors  []string       // the JWTErrors since the last AuthSuccess
 	patience   delivery.Patience
-	repatience chan struct{} // closed when patience changes
 }
 
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
@@ -78,16 +77,12 @@ func (c *client) emit(ev Event) {
 	}
 }
 
-// answered hands an answer to an auth on to the consumer alone.
-func (c *client) answered(ev Event) { c.out.Push(ev) }
-
-// deliver hands on a replayed line or a gap.
-func (c *client) deliver(ev Event) { c.out.Push(ev) }
-
-// deliverLines hands on console lines that have come in one go.
+// What owner and lineOwner want handed on to the consumer alone.
+func (c *client) answered(ev Event)          { c.out.Push(ev) }
+func (c *client) deliver(ev Event)           { c.out.Push(ev) }
 func (c *client) deliverLines(lines []Event) { c.out.PushAll(lines) }
 
-// observeLines lets the taps see events, such as console lines that have come in one go.
+// observeLines lets the taps alone see events.
 func (c *client) observeLines(lines []Event) {
 	c.mu.Lock()
 	taps := c.taps
@@ -141,7 +136,7 @@ func (c *client) disconnected() {
 	c.change()
 }
 
-// change wakes whoever waits for a change of session.
+// change wakes whoever waits for a change of session or patience.
 func (c *client) change() {
 	close(c.changed)
 	c.changed = make(chan struct{})
@@ -167,7 +162,6 @@ func allows(perms []Permission, p Permission) bool {
 	return slices.Contains(perms, p) || !isAdmin && slices.Contains(perms, PermissionAll)
 }
 
-// offline reports whether the server is known to be offline.
 func (c *client) offline() bool { return c.knownState() == StateOffline }
 
 // knownState returns the state as the connection that stands has told it; "" when it has not.
@@ -187,14 +181,14 @@ func (c *client) lastKnown() (State, time.Duration) {
 func (c *client) setPatience(p delivery.Patience) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.repatience)
-	c.repatience = make(chan struct{})
-	p.Changed = c.repatience
 	c.patience = p
+	c.change()
 }
 
 func (c *client) getPatience() delivery.Patience {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.patience
+	p := c.patience
+	p.Changed = c.changed
+	return p
 }

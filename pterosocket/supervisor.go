@@ -36,13 +36,13 @@ type attempts struct {
 
 func newClient(ctx context.Context, cfg Config) *client {
 	c := &client{
-		cfg:        cfg,
-		out:        newOutlet(cfg.QueueSize),
-		connects:   make(chan error, 1),
-		done:       make(chan struct{}),
-		changed:    make(chan struct{}),
-		running:    make(chan struct{}, 1),
-		repatience: make(chan struct{}),
+		cfg:      cfg,
+		out:      newOutlet(cfg.QueueSize),
+		connects: make(chan error, 1),
+		done:     make(chan struct{}),
+		changed:  make(chan struct{}),
+		running:  make(chan struct{}, 1),
+		patience: delivery.Patience{Idle: cfg.DrainTimeout},
 	}
 	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), calls: new(sync.Map)}
 	c.cfg.Logger = slog.New(c.logging)
@@ -52,7 +52,6 @@ func newClient(ctx context.Context, cfg Config) *client {
 		Log:        c.cfg.Logger,
 	}
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
-	c.setPatience(delivery.Patience{Idle: cfg.DrainTimeout})
 	c.hard, c.cutShort = context.WithCancelCause(ctx)
 	c.soft, c.shut = context.WithCancelCause(c.hard)
 	return c
