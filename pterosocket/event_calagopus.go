@@ -45,23 +45,13 @@ type BackupProgress struct {
 }
 
 // BackupDeleted: the backup UUID has been deleted.
-type BackupDeleted struct {
-	UUID string   `json:"uuid"`
-	Args []string `json:"args"`
-}
+type BackupDeleted BackupStarted
 
 // BackupRestoreStarted: the restoration of a backup has begun. BackupRestoreCompleted ends it.
-type BackupRestoreStarted struct {
-	UUID string   `json:"uuid"`
-	Args []string `json:"args"`
-}
+type BackupRestoreStarted BackupStarted
 
 // BackupRestoreProgress: the restoration of a backup has come so far.
-type BackupRestoreProgress struct {
-	UUID string `json:"uuid"`
-	Progress
-	Args []string `json:"args"`
-}
+type BackupRestoreProgress BackupProgress
 
 // TransferProgress: the server's transfer to another node has come so far. TransferStatus tells its states.
 type TransferProgress struct {
@@ -90,10 +80,7 @@ type ScheduleStepError struct {
 }
 
 // ScheduleCompleted: the schedule UUID has run to its end.
-type ScheduleCompleted struct {
-	UUID string   `json:"uuid"`
-	Args []string `json:"args"`
-}
+type ScheduleCompleted ScheduleStarted
 
 // OperationProgress: the operation UUID, on the server's files, has come so far.
 type OperationProgress struct {
@@ -132,19 +119,14 @@ func (OperationProgress) Name() string     { return "operation_progress" }
 func (OperationError) Name() string        { return "operation_error" }
 func (OperationCompleted) Name() string    { return "operation_completed" }
 
-func (InstallProgress) sealed()       {}
-func (ImagePullProgress) sealed()     {}
-func (ImagePullCompleted) sealed()    {}
-func (BackupStarted) sealed()         {}
-func (BackupProgress) sealed()        {}
-func (BackupDeleted) sealed()         {}
-func (BackupRestoreStarted) sealed()  {}
-func (BackupRestoreProgress) sealed() {}
-func (TransferProgress) sealed()      {}
-func (ScheduleStarted) sealed()       {}
-func (ScheduleStepStatus) sealed()    {}
-func (ScheduleStepError) sealed()     {}
-func (ScheduleCompleted) sealed()     {}
-func (OperationProgress) sealed()     {}
-func (OperationError) sealed()        {}
-func (OperationCompleted) sealed()    {}
+func (Progress) sealed()             {} // for the events that embed it
+func (ImagePullCompleted) sealed()   {}
+func (BackupStarted) sealed()        {}
+func (BackupDeleted) sealed()        {}
+func (BackupRestoreStarted) sealed() {}
+func (ScheduleStarted) sealed()      {}
+func (ScheduleStepStatus) sealed()   {}
+func (ScheduleStepError) sealed()    {}
+func (ScheduleCompleted) sealed()    {}
+func (OperationError) sealed()       {}
+func (OperationCompleted) sealed()   {}

@@ -80,10 +80,7 @@ type BackupCompleted struct {
 
 // BackupRestoreCompleted: the restoration of a backup has ended. Only Calagopus says how; Known is false where the
 // daemon did not.
-type BackupRestoreCompleted struct {
-	Successful bool `json:"successful"`
-	Known      bool `json:"known"`
-}
+type BackupRestoreCompleted InstallCompleted
 
 // TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling,
 // cancelled, failed, completed, failure, success. When it is over, however it ended, the library asks the panel where
