@@ -71,6 +71,7 @@ func TestRecordedFramesAreTyped(t *testing.T) {
 				if json.Unmarshal([]byte(arg), &want) != nil || json.Unmarshal(ours, &got) != nil {
 					t.Errorf("%s: %s", name, arg)
 				}
+				want["uptime"] = want["uptime"].(float64) * 1e6 // ms there, ns here
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("%s (-want +got)\n%s", name, diff)
 				}
