@@ -46,31 +46,23 @@ const (
 // ones replace it, until the consumer has received the one before. Nobody tells when that is; it is looked at whenever
 // an event comes. Events of class Keep never overtake a Latest, others may.
 type Outlet[T any] struct {
-	events chan T
-	end    chan struct{} // closed when patience begins to count
-	done   sync.WaitGroup
-
+	exit[T]
+	done    sync.WaitGroup
 	dropped atomic.Uint64
 
-	mu       sync.Mutex
-	queue    queue[T]
-	patience func() Patience // not nil: nothing is pushed any more
-	latest   uint64          // the number of the last Latest that was sent or queued
-	waiting  T               // a Latest, if timer is not nil
-	timer    *time.Timer     // releases it
+	mu      sync.Mutex
+	queue   queue[T]
+	latest  uint64      // the number of the last Latest that was sent or queued
+	waiting T           // a Latest, if timer is not nil
+	timer   *time.Timer // releases it
 }
 
 // New returns an Outlet.
 func New[T any](p Policy[T]) *Outlet[T] {
-	return &Outlet[T]{
-		events: make(chan T, max(1, min(channel, p.Events/share))),
-		end:    make(chan struct{}),
-		queue:  newQueue(p),
-	}
+	q := newQueue(p)
+	q.shed.pool, q.others.pool = poolOf[T](), poolOf[T]()
+	return &Outlet[T]{exit: newExit[T](max(1, min(channel, p.Events/share))), queue: q}
 }
-
-// C returns the consumer's channel. Finish closes it.
-func (o *Outlet[T]) C() <-chan T { return o.events }
 
 // Push hands an event on. It never waits for the consumer.
 func (o *Outlet[T]) Push(v T) { o.push(o.queue.policy.Class(v), v) }
@@ -162,26 +154,6 @@ func (o *Outlet[T]) send() {
 	}
 }
 
-// offer sends v, if the consumer makes room for it while patience allows.
-func (o *Outlet[T]) offer(v T) bool {
-	for p := (Patience{Changed: o.end}); p.Idle >= 0; p = o.patience() {
-		var idle <-chan time.Time
-		if p.Idle > 0 {
-			idle = time.After(p.Idle)
-		}
-		select {
-		case o.events <- v:
-			return true
-		case <-p.Changed: // from now on the new patience counts
-		case <-idle:
-			return false
-		case <-p.Until:
-			return false
-		}
-	}
-	return false
-}
-
 // Dropped returns how many events were given up so far.
 func (o *Outlet[T]) Dropped() uint64 { return o.dropped.Load() }
 
@@ -209,32 +181,34 @@ func (o *Outlet[T]) halt(patience func() Patience) {
 	o.done.Wait()
 }
 
-// Patience says how long Finish goes on delivering. It is asked again when changed is closed.
-type Patience struct {
-	Idle    time.Duration   // as long as the consumer takes something within this time; negative: not at all; 0: however long it takes
-	Until   <-chan struct{} // until this is closed; nil: for ever
-	Changed <-chan struct{}
-}
-
 // Finish ends the Outlet: nothing is pushed any more. It delivers what is queued for as long as patience allows, gives
-// up the rest, sends last, which is told how many were given up, and closes the channel. It returns that number.
+// up the rest, sends last, which is told how many events were given up and not told of yet, and closes the channel. It
+// returns that number.
 func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (dropped int) {
 	o.halt(patience)
 	defer close(o.events) // nobody else sends, or uses the queue
 	if o.queue.passed == o.queue.pushed && o.offer(last(0)) {
 		return 0
 	}
-	dropped = o.queue.clear() + o.makeRoom()
-	o.dropped.Add(uint64(dropped))
-	o.events <- last(dropped)
-	return dropped
+	dropped = o.giveUp()
+	room := o.makeRoom()
+	o.dropped.Add(uint64(room))
+	o.events <- last(dropped + room)
+	return dropped + room
 }
 
 // Close is Finish without a last event.
 func (o *Outlet[T]) Close(patience func() Patience) {
 	o.halt(patience)
-	o.dropped.Add(uint64(o.queue.clear()))
+	o.giveUp()
 	close(o.events)
+}
+
+// giveUp gives up what is queued. It returns how many events nobody has been told of.
+func (o *Outlet[T]) giveUp() (untold int) {
+	untold, given := o.queue.clear()
+	o.dropped.Add(uint64(given))
+	return untold
 }
 
 // makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given

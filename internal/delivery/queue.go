@@ -18,13 +18,14 @@ type queue[T any] struct {
 	passed uint64 // the last number that was sent, or told to be given up; pushed: nothing waits
 }
 
+func newQueue[T any](p Policy[T]) queue[T] { return queue[T]{policy: p} }
+
 // pools keeps the memory of bursts, for all queues of a type.
 var pools sync.Map
 
-func newQueue[T any](p Policy[T]) queue[T] {
+func poolOf[T any]() *sync.Pool {
 	pool, _ := pools.LoadOrStore(reflect.TypeFor[T](), &sync.Pool{New: func() any { return new([burst]item[T]) }})
-	empty := fifo[T]{pool: pool.(*sync.Pool)}
-	return queue[T]{policy: p, shed: empty, others: empty}
+	return pool.(*sync.Pool)
 }
 
 // push queues the event with the number pushed.
@@ -36,6 +37,23 @@ func (q *queue[T]) push(class Class, v T) {
 	to.push(item[T]{v, q.pushed})
 	q.events++
 	q.bytes += q.policy.Size(v)
+}
+
+// isEmpty reports whether there is nothing that drop could give up.
+func (q *queue[T]) isEmpty() bool { return q.shed.items == nil && q.others.items == nil }
+
+// replace puts v into the place of the last event that is not of class Shed, if that has this number.
+func (q *queue[T]) replace(number uint64, v T) bool {
+	if q.others.items == nil {
+		return false
+	}
+	last := &q.others.items[len(q.others.items)-1]
+	if last.number != number {
+		return false
+	}
+	q.bytes += q.policy.Size(v) - q.policy.Size(last.value)
+	last.value = v
+	return true
 }
 
 // next takes out what is to be sent next: an event, or what tells that n were given up before it. Then it is to be
@@ -88,13 +106,14 @@ func (q *queue[T]) drop() bool {
 	return true
 }
 
-// clear gives up everything, also what was taken out and not passed, and returns how many events that were.
-func (q *queue[T]) clear() int {
-	n := q.events
+// clear gives up everything, also what was taken out and not passed. It returns how many events that were, and how many
+// were given up in all since that was last told.
+func (q *queue[T]) clear() (untold, given int) {
+	untold, given = int(q.pushed-q.passed), q.events
 	for q.drop() {
 	}
 	q.events, q.bytes, q.passed = 0, 0, q.pushed
-	return n
+	return untold, given
 }
 
 // An item is an event that waits.
@@ -105,7 +124,7 @@ type item[T any] struct {
 
 // A fifo holds items in the order of their numbers.
 type fifo[T any] struct {
-	pool  *sync.Pool // of *[burst]item[T], all zero
+	pool  *sync.Pool // of *[burst]item[T], all zero; nil: memory is allocated as it is needed
 	items []item[T]  // nil: none
 	head  int        // the first of them
 }
@@ -122,7 +141,7 @@ func (f *fifo[T]) first() uint64 {
 }
 
 func (f *fifo[T]) push(i item[T]) {
-	if f.items == nil {
+	if f.items == nil && f.pool != nil {
 		f.items = f.pool.Get().(*[burst]item[T])[:0]
 	}
 	if len(f.items) == cap(f.items) && f.head >= len(f.items)/2 {
@@ -135,7 +154,7 @@ func (f *fifo[T]) pop() T {
 	v := f.items[f.head].value
 	f.items[f.head] = item[T]{}
 	if f.head++; f.head == len(f.items) {
-		if cap(f.items) == burst {
+		if f.pool != nil && cap(f.items) == burst {
 			f.pool.Put((*[burst]item[T])(f.items[:burst]))
 		}
 		f.items, f.head = nil, 0
