@@ -117,18 +117,13 @@ func (c Config) withDefaults() (Config, error) {
 	c.Backoff.Min = cmp.Or(c.Backoff.Min, 500*time.Millisecond)
 	c.Backoff.Max = max(cmp.Or(c.Backoff.Max, 30*time.Second), c.Backoff.Min)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
-	own := c.HTTPClient
-	c.HTTPClient = cmp.Or(own, defaultHTTPClient())
-	switch d := c.Dialer.(type) {
-	case nil:
-		c.Dialer = defaultDialer{c.HTTPClient, c.Compression}
-	case ConfigurableDialer:
-		c.Dialer = d.Configure(own, c.Compression)
-	default:
-		if c.Compression {
-			return invalid("Compression", "this Dialer cannot be told of it; set it in the Dialer, if it has a field for that")
-		}
+	if d, ok := c.Dialer.(ConfigurableDialer); ok {
+		c.Dialer = d.Configure(c.HTTPClient, c.Compression)
+	} else if c.Dialer != nil && c.Compression {
+		return invalid("Compression", "this Dialer cannot be told of it; set it in the Dialer, if it has a field for that")
 	}
+	c.HTTPClient = cmp.Or(c.HTTPClient, defaultHTTPClient())
+	c.Dialer = cmp.Or[Dialer](c.Dialer, defaultDialer{c.HTTPClient, c.Compression})
 	return c, nil
 }
 

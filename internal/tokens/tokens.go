@@ -100,21 +100,18 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 	return c.cached, nil
 }
 
-// free returns when the budget allows a request.
-func (c *Cache) free() time.Time { return c.asked[0].Add(window) }
-
 // Blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.
 func (c *Cache) Blocked() time.Duration {
 	if c.cached != nil && time.Now().Before(c.cached.RenewAt) {
 		return 0
 	}
-	return max(0, time.Until(c.notBefore), time.Until(c.free()))
+	return max(0, time.Until(c.notBefore), time.Until(c.asked[0].Add(window)))
 }
 
 // wait waits for the budget and the last Retry-After.
 func (c *Cache) wait(ctx context.Context) error {
 	until, why := c.notBefore, c.why
-	if free := c.free(); free.After(until) {
+	if free := c.asked[0].Add(window); free.After(until) {
 		until, why = free, ErrBudget
 	}
 	delay := time.Until(until)
