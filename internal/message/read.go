@@ -19,9 +19,8 @@ func Read(r io.Reader, buf []byte, limit int64) ([]byte, error) {
 	buf = buf[:0]
 	for int64(len(buf)) <= limit {
 		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), max(firstBuffer, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1)))
-			copy(grown, buf)
-			buf = grown
+			size := max(firstBuffer, min(2*cap(buf), int(min(limit, math.MaxInt-1))+1))
+			buf = append(make([]byte, 0, size), buf...)
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
