@@ -12,15 +12,15 @@ func decodeStatsFast(text string, p *StatsPayload) bool {
 	s.object(func(key string) {
 		switch key {
 		case "memory_bytes":
-			p.MemoryBytes = integer(&s, strconv.ParseUint)
+			p.MemoryBytes = parse(&s, strconv.ParseUint)
 		case "memory_limit_bytes":
-			p.MemoryLimitBytes = integer(&s, strconv.ParseUint)
+			p.MemoryLimitBytes = parse(&s, strconv.ParseUint)
 		case "cpu_absolute":
-			p.CPUAbsolute = s.float()
+			p.CPUAbsolute = parse(&s, parseFloat)
 		case "uptime":
-			p.UptimeMS = integer(&s, strconv.ParseInt)
+			p.UptimeMS = parse(&s, strconv.ParseInt)
 		case "disk_bytes":
-			p.DiskBytes = integer(&s, strconv.ParseInt)
+			p.DiskBytes = parse(&s, strconv.ParseInt)
 		case "state":
 			p.State = s.word()
 		case "network":
@@ -72,9 +72,9 @@ func (s *scanner) pair(key1 string, n1 *uint64, key2 string, n2 *uint64) {
 	s.object(func(key string) {
 		switch key {
 		case key1:
-			*n1 = integer(s, strconv.ParseUint)
+			*n1 = parse(s, strconv.ParseUint)
 		case key2:
-			*n2 = integer(s, strconv.ParseUint)
+			*n2 = parse(s, strconv.ParseUint)
 		default:
 			s.failed = true
 		}
@@ -114,14 +114,11 @@ func (s *scanner) digits() {
 	s.failed = s.failed || s.pos == start
 }
 
-func integer[T int64 | uint64](s *scanner, parse func(text string, base, bits int) (T, error)) T {
-	n, err := parse(s.number(), 10, 64)
+// parse reads a number as one of strconv's functions does.
+func parse[T any](s *scanner, with func(text string, base, bits int) (T, error)) T {
+	n, err := with(s.number(), 10, 64)
 	s.failed = s.failed || err != nil
 	return n
 }
 
-func (s *scanner) float() float64 {
-	f, err := strconv.ParseFloat(s.number(), 64)
-	s.failed = s.failed || err != nil
-	return f
-}
+func parseFloat(text string, _, bits int) (float64, error) { return strconv.ParseFloat(text, bits) }
