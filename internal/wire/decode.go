@@ -36,7 +36,6 @@ type Decoder struct {
 // Arguments are strings on the wire. Should a daemon ever send another JSON value as one, its text is handed on as it
 // stands, and null as "". Decode accepts whatever encoding/json accepts as such an object, with the same values.
 func (d *Decoder) Decode(data []byte) (*Frame, error) {
-	d.frame = Frame{}
 	if !d.decodeFast(data) {
 		if err := d.decodeSlow(data); err != nil {
 			return nil, err
@@ -55,7 +54,7 @@ func (d *Decoder) decodeFast(data []byte) bool {
 	if !ok {
 		return false
 	}
-	d.frame.Event = intern(text)
+	d.frame = Frame{Event: intern(text)}
 	if string(rest) == "}" {
 		return true
 	}

@@ -52,13 +52,11 @@ func unescape(out, data []byte, pos int) (longer []byte, next int, ok bool) {
 	if pos >= len(data) {
 		return nil, 0, false
 	}
-	c := data[pos]
-	pos++
-	if c != 'u' {
-		return append(out, escapes[c]), pos, escapes[c] != 0
+	if c := data[pos]; c != 'u' {
+		return append(out, escapes[c]), pos + 1, escapes[c] != 0
 	}
-	r, ok := hex4(data, pos)
-	pos += 4
+	r, ok := hex4(data, pos+1)
+	pos += 5
 	if utf16.IsSurrogate(r) {
 		var second rune
 		if pos+2 <= len(data) && string(data[pos:pos+2]) == `\u` {
