@@ -20,8 +20,7 @@ func AppendFrame(dst []byte, event string, args ...string) []byte {
 		Event string   `json:"event"`
 		Args  []string `json:"args"`
 	}{event, args})
-	buf.Truncate(buf.Len() - 1) // Encode's line feed
-	return buf.Bytes()
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")) // which Encode appends
 }
 
 // AppendDaemonFrame appends the frame of an event as a daemon sends it: "args" only if there are any, "<", ">" and "&"
