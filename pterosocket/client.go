@@ -158,8 +158,7 @@ func (c *client) can(p Permission) bool {
 
 // allows reports whether perms cover p. "*" does not cover what begins with "admin.".
 func allows(perms []Permission, p Permission) bool {
-	isAdmin := strings.HasPrefix(string(p), "admin.")
-	return slices.Contains(perms, p) || !isAdmin && slices.Contains(perms, PermissionAll)
+	return slices.Contains(perms, p) || slices.Contains(perms, PermissionAll) && !strings.HasPrefix(string(p), "admin.")
 }
 
 func (c *client) offline() bool { return c.knownState() == StateOffline }
@@ -188,7 +187,6 @@ func (c *client) setPatience(p delivery.Patience) {
 func (c *client) getPatience() delivery.Patience {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.patience
-	p.Changed = c.changed
-	return p
+	c.patience.Changed = c.changed
+	return c.patience
 }
