@@ -93,7 +93,7 @@ func (s *scanner) word() string {
 	return word
 }
 
-// number returns the text of a JSON number without an exponent, which no daemon sends.
+// number returns the text of a JSON number. An exponent it does not know: those are for encoding/json.
 func (s *scanner) number() string {
 	start := s.pos
 	s.take('-')

@@ -62,7 +62,7 @@ func unescape(out, data []byte, pos int) (longer []byte, next int, ok bool) {
 		if pos+2 <= len(data) && string(data[pos:pos+2]) == `\u` {
 			second, _ = hex4(data, pos+2)
 		}
-		if r = utf16.DecodeRune(r, second); r != utf8.RuneError { // a lone half; what follows it stands for itself
+		if r = utf16.DecodeRune(r, second); r != utf8.RuneError { // else it is a lone half; what follows stands for itself
 			pos += 6
 		}
 	}
