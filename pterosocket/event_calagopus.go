@@ -45,13 +45,23 @@ type BackupProgress struct {
 }
 
 // BackupDeleted: the backup UUID has been deleted.
-type BackupDeleted BackupStarted
+type BackupDeleted struct {
+	UUID string   `json:"uuid"`
+	Args []string `json:"args"`
+}
 
 // BackupRestoreStarted: the restoration of a backup has begun. BackupRestoreCompleted ends it.
-type BackupRestoreStarted BackupStarted
+type BackupRestoreStarted struct {
+	UUID string   `json:"uuid"`
+	Args []string `json:"args"`
+}
 
 // BackupRestoreProgress: the restoration of a backup has come so far.
-type BackupRestoreProgress BackupProgress
+type BackupRestoreProgress struct {
+	UUID string `json:"uuid"`
+	Progress
+	Args []string `json:"args"`
+}
 
 // TransferProgress: the server's transfer to another node has come so far. TransferStatus tells its states.
 type TransferProgress struct {
@@ -80,7 +90,10 @@ type ScheduleStepError struct {
 }
 
 // ScheduleCompleted: the schedule UUID has run to its end.
-type ScheduleCompleted ScheduleStarted
+type ScheduleCompleted struct {
+	UUID string   `json:"uuid"`
+	Args []string `json:"args"`
+}
 
 // OperationProgress: the operation UUID, on the server's files, has come so far.
 type OperationProgress struct {
@@ -119,14 +132,19 @@ func (OperationProgress) Name() string     { return "operation_progress" }
 func (OperationError) Name() string        { return "operation_error" }
 func (OperationCompleted) Name() string    { return "operation_completed" }
 
-func (Progress) sealed()             {} // for the events that embed it
-func (ImagePullCompleted) sealed()   {}
-func (BackupStarted) sealed()        {}
-func (BackupDeleted) sealed()        {}
-func (BackupRestoreStarted) sealed() {}
-func (ScheduleStarted) sealed()      {}
-func (ScheduleStepStatus) sealed()   {}
-func (ScheduleStepError) sealed()    {}
-func (ScheduleCompleted) sealed()    {}
-func (OperationError) sealed()       {}
-func (OperationCompleted) sealed()   {}
+func (InstallProgress) sealed()       {}
+func (ImagePullProgress) sealed()     {}
+func (ImagePullCompleted) sealed()    {}
+func (BackupStarted) sealed()         {}
+func (BackupProgress) sealed()        {}
+func (BackupDeleted) sealed()         {}
+func (BackupRestoreStarted) sealed()  {}
+func (BackupRestoreProgress) sealed() {}
+func (TransferProgress) sealed()      {}
+func (ScheduleStarted) sealed()       {}
+func (ScheduleStepStatus) sealed()    {}
+func (ScheduleStepError) sealed()     {}
+func (ScheduleCompleted) sealed()     {}
+func (OperationProgress) sealed()     {}
+func (OperationError) sealed()        {}
+func (OperationCompleted) sealed()    {}

@@ -80,7 +80,10 @@ type BackupCompleted struct {
 
 // BackupRestoreCompleted: the restoration of a backup has ended. Only Calagopus says how; Known is false where the
 // daemon did not.
-type BackupRestoreCompleted InstallCompleted
+type BackupRestoreCompleted struct {
+	Successful bool `json:"successful"`
+	Known      bool `json:"known"`
+}
 
 // TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling,
 // cancelled, failed, completed, failure, success. When it is over, however it ended, the library asks the panel where
