@@ -23,8 +23,21 @@ type Patience struct {
 // C returns the consumer's channel.
 func (e *exit[T]) C() <-chan T { return e.events }
 
+// trySend sends v, if the channel has room for it.
+func (e *exit[T]) trySend(v T) bool {
+	select {
+	case e.events <- v:
+		return true
+	default:
+		return false
+	}
+}
+
 // offer sends v, if the consumer makes room for it while patience allows.
 func (e *exit[T]) offer(v T) bool {
+	if e.trySend(v) {
+		return true
+	}
 	for p := (Patience{Changed: e.end}); p.Idle >= 0; p = e.patience() {
 		var idle <-chan time.Time
 		if p.Idle > 0 {

@@ -152,18 +152,18 @@ func (m *Mux[T]) send() {
 	defer m.mu.Unlock()
 	for {
 		s := m.sent
-		if v, n, ok := s.queue.next(); ok {
+		if p, ok := s.queue.next(); ok {
 			select {
-			case m.events <- v:
+			case m.events <- p.value:
 			default:
 				m.mu.Unlock()
-				sent := m.offer(v)
+				sent := m.offer(p.value)
 				m.mu.Lock()
 				if !sent {
 					return
 				}
 			}
-			s.change(func() { s.queue.pass(v, n) })
+			s.change(func() { s.queue.pass(p) })
 		}
 		if s.queue.passed < s.queue.pushed {
 			m.turns = append(m.turns, s)

@@ -59,9 +59,7 @@ type Outlet[T any] struct {
 
 // New returns an Outlet.
 func New[T any](p Policy[T]) *Outlet[T] {
-	q := newQueue(p)
-	q.shed.pool, q.others.pool = poolOf[T](), poolOf[T]()
-	return &Outlet[T]{exit: newExit[T](max(1, min(channel, p.Events/share))), queue: q}
+	return &Outlet[T]{exit: newExit[T](max(1, min(channel, p.Events/share))), queue: newQueue(p)}
 }
 
 // Push hands an event on. It never waits for the consumer.
@@ -87,27 +85,29 @@ func (o *Outlet[T]) push(class Class, vs ...T) {
 		o.release() // v must not overtake it, or the one before has been received
 	}
 	if class != Latest {
-		for _, v := range vs {
-			o.add(class, v)
-		}
+		o.add(class, vs)
 	}
 }
 
-// add sends v, or queues it behind what is queued.
-func (o *Outlet[T]) add(class Class, v T) {
+// add sends events as long as the channel has room, and queues the others behind what is queued.
+func (o *Outlet[T]) add(class Class, vs []T) {
 	q := &o.queue
-	idle := q.passed == q.pushed
-	q.pushed++
-	if idle {
-		select {
-		case o.events <- v:
-			q.passed++
-			return
-		default:
-			o.done.Go(o.send)
+	if q.passed == q.pushed {
+		n := 0
+		for n < len(vs) && o.trySend(vs[n]) {
+			n++
 		}
+		q.pushed += uint64(n)
+		q.taken, q.passed = q.pushed, q.pushed
+		if vs = vs[n:]; len(vs) == 0 {
+			return
+		}
+		o.done.Go(o.send)
 	}
-	q.push(class, v)
+	for _, v := range vs {
+		q.pushed++
+		q.push(class, v)
+	}
 	for q.full(len(o.events)) && q.drop() {
 		o.dropped.Add(1)
 	}
@@ -120,7 +120,7 @@ func (o *Outlet[T]) release() {
 	}
 	o.timer.Stop()
 	o.timer = nil
-	o.add(Latest, o.waiting)
+	o.add(Latest, []T{o.waiting})
 	o.latest = o.queue.pushed
 }
 
@@ -136,21 +136,19 @@ func (o *Outlet[T]) send() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
-		v, n, ok := o.queue.next()
+		p, ok := o.queue.next()
 		if !ok {
 			return
 		}
-		select {
-		case o.events <- v:
-		default:
+		if !o.trySend(p.value) {
 			o.mu.Unlock()
-			sent := o.offer(v)
+			sent := o.offer(p.value)
 			o.mu.Lock()
 			if !sent {
 				return
 			}
 		}
-		o.queue.pass(v, n)
+		o.queue.pass(p)
 	}
 }
 

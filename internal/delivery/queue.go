@@ -3,7 +3,6 @@ package delivery
 import (
 	"math"
 	"reflect"
-	"slices"
 	"sync"
 )
 
@@ -12,20 +11,15 @@ type queue[T any] struct {
 	policy Policy[T]
 	shed   fifo[T] // of class Shed
 	others fifo[T]
-	events int    // in both, and the one that is being sent
+	events int    // in both, and those that were taken and not passed
 	bytes  int    // of these
 	pushed uint64 // the number of the last event
+	taken  uint64 // the last number that was taken out, or is told to be given up by what was
 	passed uint64 // the last number that was sent, or told to be given up; pushed: nothing waits
 }
 
-func newQueue[T any](p Policy[T]) queue[T] { return queue[T]{policy: p} }
-
-// pools keeps the memory of bursts, for all queues of a type.
-var pools sync.Map
-
-func poolOf[T any]() *sync.Pool {
-	pool, _ := pools.LoadOrStore(reflect.TypeFor[T](), &sync.Pool{New: func() any { return new([burst]item[T]) }})
-	return pool.(*sync.Pool)
+func newQueue[T any](p Policy[T]) queue[T] {
+	return queue[T]{policy: p, shed: newFifo[T](), others: newFifo[T]()}
 }
 
 // push queues the event with the number pushed.
@@ -34,58 +28,67 @@ func (q *queue[T]) push(class Class, v T) {
 	if class == Shed {
 		to = &q.shed
 	}
-	to.push(item[T]{v, q.pushed})
+	size := q.policy.Size(v)
+	to.push(item[T]{v, q.pushed, size})
 	q.events++
-	q.bytes += q.policy.Size(v)
+	q.bytes += size
 }
 
 // isEmpty reports whether there is nothing that drop could give up.
-func (q *queue[T]) isEmpty() bool { return q.shed.items == nil && q.others.items == nil }
+func (q *queue[T]) isEmpty() bool { return q.shed.head == nil && q.others.head == nil }
 
 // replace puts v into the place of the last event that is not of class Shed, if that has this number.
 func (q *queue[T]) replace(number uint64, v T) bool {
-	if q.others.items == nil {
+	last := q.others.last()
+	if last == nil || last.number != number {
 		return false
 	}
-	last := &q.others.items[len(q.others.items)-1]
-	if last.number != number {
-		return false
-	}
-	q.bytes += q.policy.Size(v) - q.policy.Size(last.value)
-	last.value = v
+	size := q.policy.Size(v)
+	q.bytes += size - last.size
+	last.value, last.size = v, size
 	return true
 }
 
-// next takes out what is to be sent next: an event, or what tells that n were given up before it. Then it is to be
-// passed.
-func (q *queue[T]) next() (v T, n int, ok bool) {
-	for q.passed < q.pushed {
+// A parcel is an event that was taken out, or what tells that n were given up before it.
+type parcel[T any] struct {
+	value T
+	size  int
+	n     int // 0: it is an event
+}
+
+// next takes out what is to be sent next. Then it is to be passed, in the same order.
+func (q *queue[T]) next() (p parcel[T], ok bool) {
+	for q.taken < q.pushed {
 		from := &q.shed
 		if q.others.first() < from.first() {
 			from = &q.others
 		}
-		if n = int(min(from.first(), q.pushed+1) - q.passed - 1); n == 0 {
-			return from.pop(), 0, true
+		n := min(from.first(), q.pushed+1) - q.taken - 1
+		if n == 0 {
+			it := from.pop()
+			q.taken++
+			return parcel[T]{it.value, it.size, 0}, true
 		}
-		if v, ok := q.policy.Lagged(n); ok {
-			return v, n, true
+		q.taken += n
+		if v, ok := q.policy.Lagged(int(n)); ok {
+			return parcel[T]{v, 0, int(n)}, true
 		}
-		q.passed += uint64(n)
+		q.passed += n
 	}
-	return v, 0, false
+	return p, false
 }
 
 // pass notes that what next has returned was sent.
-func (q *queue[T]) pass(v T, n int) {
-	q.passed += uint64(max(1, n))
-	if n == 0 {
-		q.forget(v)
+func (q *queue[T]) pass(p parcel[T]) {
+	q.passed += uint64(max(1, p.n))
+	if p.n == 0 {
+		q.forget(p.size)
 	}
 }
 
-func (q *queue[T]) forget(v T) {
+func (q *queue[T]) forget(size int) {
 	q.events--
-	q.bytes -= q.policy.Size(v)
+	q.bytes -= size
 }
 
 // full reports whether more is queued than should be, beside so many events that are in the channel.
@@ -96,13 +99,13 @@ func (q *queue[T]) full(sent int) bool {
 // drop gives up the oldest event that may be shed, or, if there is none, the oldest. It reports whether there was any.
 func (q *queue[T]) drop() bool {
 	from := &q.shed
-	if from.items == nil {
+	if from.head == nil {
 		from = &q.others
 	}
-	if from.items == nil {
+	if from.head == nil {
 		return false
 	}
-	q.forget(from.pop())
+	q.forget(from.pop().size)
 	return true
 }
 
@@ -112,7 +115,7 @@ func (q *queue[T]) clear() (untold, given int) {
 	untold, given = int(q.pushed-q.passed), q.events
 	for q.drop() {
 	}
-	q.events, q.bytes, q.passed = 0, 0, q.pushed
+	q.events, q.bytes, q.taken, q.passed = 0, 0, q.pushed, q.pushed
 	return untold, given
 }
 
@@ -120,44 +123,71 @@ func (q *queue[T]) clear() (untold, given int) {
 type item[T any] struct {
 	value  T
 	number uint64
+	size   int
 }
 
-// A fifo holds items in the order of their numbers.
+// A fifo holds items in the order of their numbers, in pieces of memory that come and go with them.
 type fifo[T any] struct {
-	pool  *sync.Pool // of *[burst]item[T], all zero; nil: memory is allocated as it is needed
-	items []item[T]  // nil: none
-	head  int        // the first of them
+	pool       *sync.Pool // of *piece[T], all zero
+	head, tail *piece[T]  // nil: there are no items
+	from, to   int        // the first item in head, and behind the last one in tail
 }
 
-// burst is for how many items a fifo has memory from the beginning: it comes and goes with every burst.
-const burst = 512
+// A piece is the memory of some items.
+type piece[T any] struct {
+	items [32]item[T]
+	next  *piece[T]
+}
+
+// pools keeps pieces, for all queues of a type.
+var pools sync.Map
+
+func newFifo[T any]() fifo[T] {
+	pool, _ := pools.LoadOrStore(reflect.TypeFor[T](), &sync.Pool{New: func() any { return new(piece[T]) }})
+	return fifo[T]{pool: pool.(*sync.Pool)}
+}
 
 // first returns the number of the first item, or one that is higher than all.
 func (f *fifo[T]) first() uint64 {
-	if f.items == nil {
+	if f.head == nil {
 		return math.MaxUint64
 	}
-	return f.items[f.head].number
+	return f.head.items[f.from].number
+}
+
+// last returns the last item; nil if there is none.
+func (f *fifo[T]) last() *item[T] {
+	if f.head == nil {
+		return nil
+	}
+	return &f.tail.items[f.to-1]
 }
 
 func (f *fifo[T]) push(i item[T]) {
-	if f.items == nil && f.pool != nil {
-		f.items = f.pool.Get().(*[burst]item[T])[:0]
+	if f.head == nil || f.to == len(f.tail.items) {
+		p := f.pool.Get().(*piece[T])
+		if f.head == nil {
+			f.head = p
+		} else {
+			f.tail.next = p
+		}
+		f.tail, f.to = p, 0
 	}
-	if len(f.items) == cap(f.items) && f.head >= len(f.items)/2 {
-		f.items, f.head = slices.Delete(f.items, 0, f.head), 0
-	}
-	f.items = append(f.items, i)
+	f.tail.items[f.to] = i
+	f.to++
 }
 
-func (f *fifo[T]) pop() T {
-	v := f.items[f.head].value
-	f.items[f.head] = item[T]{}
-	if f.head++; f.head == len(f.items) {
-		if f.pool != nil && cap(f.items) == burst {
-			f.pool.Put((*[burst]item[T])(f.items[:burst]))
+func (f *fifo[T]) pop() item[T] {
+	p := f.head
+	i := p.items[f.from]
+	p.items[f.from] = item[T]{}
+	f.from++
+	if isLast := p == f.tail && f.from == f.to; isLast || f.from == len(p.items) {
+		f.head, f.from, p.next = p.next, 0, nil
+		f.pool.Put(p)
+		if isLast {
+			f.tail = nil
 		}
-		f.items, f.head = nil, 0
 	}
-	return v
+	return i
 }
