@@ -3,20 +3,22 @@ package pterosocket
 import (
 	"testing"
 
+	"github.com/pterosocket/pterosocket-go/internal/delivery"
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
 // newQuietSession returns a session that reads nothing by itself, and its client.
-func newQuietSession() (*client, *session) {
-	c := &client{out: newOutlet(8192), changed: make(chan struct{})}
+func newQuietSession() (*delivery.Outlet[Event], *session) {
+	out := newOutlet(8192)
+	c := &client{out: out, changed: make(chan struct{})}
 	c.console = newConsole(c, &c.count, 8192, nil)
-	return c, &session{sessionConfig: sessionConfig{owner: c, console: c.console, count: &c.count}}
+	return out, &session{sessionConfig: sessionConfig{owner: c, console: c.console, count: &c.count}}
 }
 
 // A console line costs its text and what boxes it as an Event, on its whole way from the frame to the channel.
 func TestConsoleLineAllocations(t *testing.T) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
-	c, s := newQuietSession()
+	out, s := newQuietSession()
 	var d wire.Decoder
 	handle := func() {
 		line, ok := d.Line(frame)
@@ -26,7 +28,7 @@ func TestConsoleLineAllocations(t *testing.T) {
 		s.reader.burst.add(line)
 		s.reader.burst.frames++
 		s.flush()
-		<-c.out.C()
+		<-out.C()
 	}
 	for range 1000 { // until the ring of seen lines has grown
 		handle()
@@ -38,7 +40,7 @@ func TestConsoleLineAllocations(t *testing.T) {
 
 func BenchmarkConsoleLine(b *testing.B) {
 	frame := []byte(`{"event":"console output","args":["[12:34:56] [Server thread/INFO]: Steve joined the game, welcome back"]}` + "\n")
-	c, s := newQuietSession()
+	out, s := newQuietSession()
 	var d wire.Decoder
 	b.ReportAllocs()
 	for b.Loop() {
@@ -46,6 +48,6 @@ func BenchmarkConsoleLine(b *testing.B) {
 		s.reader.burst.add(line)
 		s.reader.burst.frames++
 		s.flush()
-		<-c.out.C()
+		<-out.C()
 	}
 }

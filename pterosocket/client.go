@@ -18,7 +18,8 @@ type client struct {
 	cfg     Config // with defaults
 	tokens  tokens.Cache
 	count   counters
-	out     *delivery.Outlet[Event]
+	out     sink
+	member  *member // what it is in a fleet; nil: it is on its own
 	console *console
 
 	hard     context.Context // the caller's, and what Close falls back to: ends everything at once
@@ -45,6 +46,9 @@ type client struct {
 	taps       []*func(Event) // they see every event
 	jwtErrors  []string       // the JWTErrors since the last AuthSuccess
 	patience   delivery.Patience
+	since      time.Time // when session was first authenticated
+	failure    error     // why the last connection, or attempt, has ended
+	retryAt    time.Time // when the next attempt is to come
 }
 
 // maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
@@ -115,6 +119,7 @@ func (c *client) authenticated(s *session, perms []Permission, known bool) {
 		return
 	}
 	c.session, c.perms, c.knownPerms = s, perms, known
+	c.since, c.failure = s.reader.since, nil
 	c.change()
 }
 
@@ -140,6 +145,7 @@ func (c *client) disconnected() {
 func (c *client) change() {
 	close(c.changed)
 	c.changed = make(chan struct{})
+	c.member.announce()
 }
 
 // current returns the authenticated session, nil if there is none, and a channel that is closed when that changes.
@@ -147,6 +153,13 @@ func (c *client) current() (*session, <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.session, c.changed
+}
+
+// connectedSince returns when the current connection, or the last one, was first authenticated; zero: none was.
+func (c *client) connectedSince() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.since
 }
 
 // can reports whether the token allows p. What a token does not say is not refused.

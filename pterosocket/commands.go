@@ -186,16 +186,26 @@ const (
 // long as the consumer takes it, and is given up when it takes nothing for 100 ms. Close returns when every goroutine
 // has ended and the channel is closed; the consumer may call it itself. It is idempotent and always returns nil.
 func (c *Commands) Close() error {
+	if m := c.c.member; m != nil {
+		m.leave(nil)
+		return nil
+	}
 	c.c.setPatience(delivery.Patience{Idle: closeIdle})
-	c.c.endNetwork(nil)
+	c.c.shut(errClosing)
+	c.c.logging.awaitEnd(c.c.done, nil, c.c.cutShort)
 	return nil
 }
 
 // Shutdown ends the connection as Close does, but goes on delivering what was received until ctx ends, however slow the
 // consumer is. It returns ErrEventsDropped when some of it had to be given up.
 func (c *Commands) Shutdown(ctx context.Context) error {
+	if m := c.c.member; m != nil {
+		m.leave(nil)
+		return nil
+	}
 	c.c.setPatience(delivery.Patience{Until: ctx.Done()})
-	c.c.endNetwork(ctx.Done())
+	c.c.shut(errClosing)
+	c.c.logging.awaitEnd(c.c.done, ctx.Done(), c.c.cutShort)
 	select {
 	case <-c.c.done:
 		if c.c.dropped > 0 {
@@ -206,21 +216,21 @@ func (c *Commands) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// endNetwork ends the connection gracefully, at once when hurry is closed, and waits for the end of everything.
-func (c *client) endNetwork(hurry <-chan struct{}) {
-	c.shut(errClosing)
-	defer time.AfterFunc(networkEnd, func() { c.cutShort(errClosing) }).Stop()
+// awaitEnd waits until everything that is ending has ended: done is closed then. It cuts that short after a while, and
+// at once when hurry is closed. It does not wait for a log handler that is stuck, since that may be its caller.
+func (h *busyHandler) awaitEnd(done, hurry <-chan struct{}, cutShort context.CancelCauseFunc) {
+	defer time.AfterFunc(networkEnd, func() { cutShort(errClosing) }).Stop()
 	look := time.NewTicker(handlerStuck)
 	defer look.Stop()
 	for {
 		select {
-		case <-c.done:
+		case <-done:
 			return
 		case <-hurry:
 			hurry = nil
-			c.cutShort(errClosing)
+			cutShort(errClosing)
 		case <-look.C:
-			if c.logging.stuck(handlerStuck) {
+			if h.stuck(handlerStuck) {
 				return
 			}
 		}

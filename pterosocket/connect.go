@@ -24,11 +24,12 @@ func Connect(ctx context.Context, cfg Config) (<-chan Event, *Commands, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := newClient(ctx, cfg)
+	out := newOutlet(cfg.QueueSize)
+	c := newClient(ctx, cfg, out)
 	go c.supervise() // joined by c.done
 	if err := <-c.connects; err != nil {
 		<-c.done
 		return nil, nil, err
 	}
-	return c.out.C(), &Commands{c}, nil
+	return out.C(), &Commands{c}, nil
 }

@@ -111,6 +111,13 @@ func (c *console) holding() (held *recording, seen []uint64) {
 	return c.held, c.seen.Keys()
 }
 
+// isHolding reports whether lines are held back.
+func (c *console) isHolding() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held != nil
+}
+
 // changed tells those who read the log that the server's state may have changed.
 func (c *console) changed() {
 	c.mu.Lock()

@@ -41,26 +41,69 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 // credentials is what the token cache asks. No error shows the API key.
 func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err error) {
 	c.count.credentialRequests.Add(1)
-	aside(func() { creds, err = c.ask(ctx) })
-	var refused *panel.Error
-	if errors.As(err, &refused) {
-		err = &PanelError{refused.StatusCode, refused.Code, refused.Detail, refused.RetryAfter, refused.Foreign}
-	}
+	creds, err = c.ask(ctx)
 	if err == nil {
 		err = c.checkSocket(creds.Socket)
 	}
-	return creds, redact(err, c.cfg.APIKey)
+	return creds, c.member.judged(redact(err, c.cfg.APIKey))
 }
 
 // ask asks Config.Credentials, or the panel when that is nil.
 func (c *client) ask(ctx context.Context) (panel.Credentials, error) {
-	if c.cfg.Credentials == nil {
-		p := panel.Client{HTTP: c.cfg.HTTPClient, Origin: c.cfg.Origin, APIKey: c.cfg.APIKey, Server: c.cfg.Server}
-		return p.Fetch(ctx)
+	switch source := c.cfg.Credentials.(type) {
+	case nil:
+		p := panelOf(c.cfg)
+		p.Limit = c.member.learn()
+		return (&panelSource{p}).fetch(ctx)
+	case *panelSource:
+		return source.fetch(ctx)
+	default:
+		own, err := source.Credentials(ctx)
+		return panel.Credentials{Token: own.Token, Socket: own.Socket}, err
 	}
-	own, err := c.cfg.Credentials.Credentials(ctx)
-	return panel.Credentials{Token: own.Token, Socket: own.Socket}, err
 }
+
+// PanelCredentials returns the source that is used where Config.Credentials is nil: the panel at Origin, asked with
+// APIKey for Server. It is for a source that wraps it, to count or to cache.
+func PanelCredentials(cfg Config) CredentialSource {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return noSource{err}
+	}
+	return &panelSource{panelOf(cfg)}
+}
+
+// panelOf returns what asks the panel of a Config with defaults.
+func panelOf(cfg Config) panel.Client {
+	return panel.Client{HTTP: cfg.HTTPClient, Origin: cfg.Origin, APIKey: cfg.APIKey, Server: cfg.Server}
+}
+
+type panelSource struct{ client panel.Client }
+
+// Credentials makes one request.
+func (p *panelSource) Credentials(ctx context.Context) (Credentials, error) {
+	creds, err := p.fetch(ctx)
+	return Credentials{Token: creds.Token, Socket: creds.Socket}, err
+}
+
+func (p *panelSource) fetch(ctx context.Context) (panel.Credentials, error) {
+	creds, err := p.client.Fetch(ctx)
+	return creds, redact(panelError(err), p.client.APIKey)
+}
+
+// panelError returns the exported form of an error of package panel.
+func panelError(err error) error {
+	var refused *panel.Error
+	if errors.As(err, &refused) {
+		return &PanelError{refused.StatusCode, refused.Code, refused.Detail, refused.RetryAfter, refused.Foreign}
+	}
+	return err
+}
+
+// noSource is in the place of a source that cannot be made.
+type noSource struct{ err error }
+
+func (n noSource) Credentials(context.Context) (Credentials, error) { return Credentials{}, n.err }
 
 // checkSocket refuses a socket whose traffic anybody could read, where the panel's could not be read.
 func (c *client) checkSocket(socket string) error {

@@ -19,6 +19,7 @@ var eventTypes = []Event{
 	InstallProgress{}, ImagePullProgress{}, ImagePullCompleted{}, BackupStarted{}, BackupProgress{}, BackupDeleted{},
 	BackupRestoreStarted{}, BackupRestoreProgress{}, TransferProgress{}, ScheduleStarted{}, ScheduleStepStatus{},
 	ScheduleStepError{}, ScheduleCompleted{}, OperationProgress{}, OperationError{}, OperationCompleted{},
+	ServerAdded{}, ServerChanged{}, ServerRemoved{},
 }
 
 const unknownName = "unknown"
@@ -96,7 +97,7 @@ var errorNames = map[string]error{
 	"ErrForbidden": ErrForbidden, "ErrServerNotFound": ErrServerNotFound, "ErrConflict": ErrConflict,
 	"ErrRateLimited": ErrRateLimited, "ErrOriginRejected": ErrOriginRejected, "ErrTooManyConnections": ErrTooManyConnections,
 	"ErrInsecureSocket": ErrInsecureSocket, "ErrAuthRejected": ErrAuthRejected, "ErrClosed": ErrClosed,
-	"ErrFrameTooLong":  ErrFrameTooLong,
+	"ErrFrameTooLong": ErrFrameTooLong, "ErrSkipServer": ErrSkipServer,
 	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
 }
 

@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 )
@@ -26,6 +27,24 @@ type counters struct {
 	eventsReceived, bytesReceived, reconnects, renewals, credentialRequests atomic.Uint64
 	commandsSent, framesSkipped, failedAttempts, gaps, linesReplayed        atomic.Uint64
 	pingRTT                                                                 atomic.Int64
+}
+
+// plus returns the sum of two connections' counters, with the later's PingRTT.
+func (m Metrics) plus(n Metrics) Metrics {
+	return Metrics{
+		EventsReceived:     m.EventsReceived + n.EventsReceived,
+		BytesReceived:      m.BytesReceived + n.BytesReceived,
+		Dropped:            m.Dropped + n.Dropped,
+		Reconnects:         m.Reconnects + n.Reconnects,
+		Renewals:           m.Renewals + n.Renewals,
+		CredentialRequests: m.CredentialRequests + n.CredentialRequests,
+		CommandsSent:       m.CommandsSent + n.CommandsSent,
+		FramesSkipped:      m.FramesSkipped + n.FramesSkipped,
+		FailedAttempts:     m.FailedAttempts + n.FailedAttempts,
+		Gaps:               m.Gaps + n.Gaps,
+		LinesReplayed:      m.LinesReplayed + n.LinesReplayed,
+		PingRTT:            cmp.Or(n.PingRTT, m.PingRTT),
+	}
 }
 
 func (c *counters) snapshot(dropped uint64) Metrics {

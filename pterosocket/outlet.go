@@ -13,6 +13,15 @@ const (
 	eventBytes = 64
 )
 
+// A sink takes a connection's events. An Outlet is one, and so is a member of a fleet.
+type sink interface {
+	Push(Event)
+	PushAll([]Event) // console lines
+	Discard()
+	Finish(patience func() delivery.Patience, last func(dropped int) Event) (dropped int)
+	Dropped() uint64
+}
+
 // newOutlet returns what stands between a connection and its consumer.
 func newOutlet(size int) *delivery.Outlet[Event] { return outletOf[Event](size) }
 

@@ -48,15 +48,9 @@ const due = "it is due"
 // sends a fresh token before the old one ends, or when the daemon asks for it. It does one thing after the other, so
 // there is never more than one request for credentials.
 func (s *session) renew(ctx context.Context) error {
-	if err := s.login(ctx); err != nil {
+	var err error
+	if aside(func() { err = s.establish(ctx) }); err != nil {
 		return ignoreEnd(ctx, err)
-	}
-	s.awaitStatus(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if s.stands() {
-		s.update(func(p *shared) { p.stood = true })
 	}
 	var (
 		last    = time.Now() // when the token was last renewed
@@ -66,7 +60,9 @@ func (s *session) renew(ctx context.Context) error {
 	)
 	defer timer.Stop()
 	for {
-		s.catchUp(ctx)
+		if s.console.isHolding() {
+			aside(func() { s.catchUp(ctx) })
+		}
 		why, at := s.nextRenewal()
 		if why != due {
 			// Tokens that are refused as soon as they have been accepted must not become a loop.
@@ -89,7 +85,7 @@ func (s *session) renew(ctx context.Context) error {
 			timer.Stop()
 			continue
 		}
-		if err := s.renewOnce(ctx, why); err != nil {
+		if aside(func() { err = s.renewOnce(ctx, why) }); err != nil {
 			return ignoreEnd(ctx, err)
 		}
 		last, gap = time.Now(), 0
@@ -128,9 +124,27 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
+// establish logs in, and waits for what shows that the connection stands.
+func (s *session) establish(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	inTime := context.AfterFunc(s.connecting, func() { cancel(errAuthTimeout) })
+	err := s.login(ctx)
+	if err == nil {
+		s.awaitStatus(ctx)
+		err = context.Cause(ctx)
+	}
+	if !inTime() || err != nil {
+		return cmp.Or(err, errAuthTimeout)
+	}
+	s.update(func(p *shared) { p.stood = true })
+	s.stands()
+	return nil
+}
+
 // awaitStatus waits for the first status of a first connection, for a while.
 func (s *session) awaitStatus(ctx context.Context) {
-	if s.reconnects > 0 {
+	if s.reconnects > 0 || s.early {
 		return
 	}
 	timer := time.NewTimer(statusGrace)

@@ -31,8 +31,8 @@ type session struct {
 	conn   Conn
 	queue  sendQueue
 	pace   *pace.Pacer
-	closed chan struct{} // closed when the connection has been
 
+	ending      atomic.Bool   // the phase is closing or closed; asked for each line
 	frames      atomic.Uint64 // frames read, a sign of life
 	stats       atomic.Uint64 // those of them that were stats
 	firstStatus chan struct{} // gets a value with each status; room for one
@@ -92,7 +92,9 @@ type sessionConfig struct {
 	console    *console
 	dial       func(context.Context, *tokens.Token) (Conn, error)
 	reconnects int             // how many connections there were before; 0: it is the first
-	stands     func() bool     // told once that the connection stands; false: too late, it is being given up
+	early      bool            // the first connection stands without a status too
+	connecting context.Context // ends the session, unless it stands by then
+	stands     func()          // told once that it stands
 	soft       context.Context // ends the session: gracefully, if its cause is errClosing
 	hard       context.Context // ends everything at once
 }
@@ -133,7 +135,6 @@ func newSession(conn Conn, sc sessionConfig) *session {
 		sessionConfig: sc,
 		conn:          conn,
 		pace:          pace.New(sc.cfg.Limits.Unlimited || sc.first.Unlimited),
-		closed:        make(chan struct{}),
 		firstStatus:   make(chan struct{}, 1),
 		answers:       make(chan error, 1),
 		wake:          make(chan struct{}, 1),
@@ -143,31 +144,34 @@ func newSession(conn Conn, sc sessionConfig) *session {
 	}
 }
 
-// run is the session's life. It returns why the session ended, when nothing of it is left.
-func (s *session) run() error {
+// start begins the session's life. ended is told why it has ended when nothing of it is left, by the goroutine that has
+// closed the connection and that goes on with what follows: so no stack waits for the end all the while.
+func (s *session) start(ended func(error)) {
 	g, ctx := errgroup.WithContext(s.soft)
 	if w, ok := s.conn.(Waiter); ok { // before close can be reading
 		s.reader.batches = true
 		w.OnWait(s.beforeWait)
 	}
-	context.AfterFunc(ctx, func() { s.close(context.Cause(ctx)) })
 	g.Go(s.read)
 	g.Go(func() error { return s.write(ctx) })
 	g.Go(func() error { return s.renew(ctx) })
-	_ = g.Wait() // ends ctx with the first error, if nothing else has
-	<-s.closed
-	if held, _ := s.console.holding(); s.reader.isUp && held == nil {
-		s.console.missing()
-	}
-	s.console.end()
-	return s.clean(context.Cause(ctx))
+	context.AfterFunc(ctx, func() {
+		cause := context.Cause(ctx)
+		s.close(cause)
+		_ = g.Wait()
+		if held, _ := s.console.holding(); s.reader.isUp && held == nil {
+			s.console.missing()
+		}
+		s.console.end()
+		ended(s.clean(cause))
+	})
 }
 
 // close closes the connection, which ends the reader: with a close handshake when Commands.Close asked for it, at once
 // otherwise.
 func (s *session) close(cause error) {
-	defer close(s.closed)
 	s.update(func(p *shared) { p.phase = closing })
+	s.ending.Store(true)
 	s.owner.deauthenticated(s) // first, so that whoever fails below and waits with Ready waits for the next connection
 	why := ErrNotConnected
 	if cause == errClosing || s.hard.Err() != nil { // the value itself
@@ -186,7 +190,7 @@ func (s *session) close(cause error) {
 }
 
 // isEnding reports whether the session's context has ended.
-func (s *session) isEnding() bool { return s.look().phase >= closing }
+func (s *session) isEnding() bool { return s.ending.Load() }
 
 // isAuthenticated reports whether the daemon takes commands: it has accepted a token that has not ended since.
 func (s *session) isAuthenticated() bool {

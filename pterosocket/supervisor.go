@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/backoff"
+	"github.com/pterosocket/pterosocket-go/internal/breaker"
 	"github.com/pterosocket/pterosocket-go/internal/delivery"
 	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
@@ -31,19 +32,30 @@ type attempts struct {
 	notFound   bool // the last daemon asked did not know the server
 	delays     backoff.Backoff
 	failure    error           // the first one, or the last that says more than that time is up
+	probed     bool            // the last failure was that of one who tries a daemon for all; see member
+	host       string          // of the last token's socket
 	connecting context.Context // ends an attempt: soft, but ConnectTimeout until the first connection stands
+	cancel     context.CancelFunc
 }
 
-func newClient(ctx context.Context, cfg Config) *client {
+func newClient(ctx context.Context, cfg Config, out sink) *client {
 	c := &client{
-		cfg:      cfg,
-		out:      newOutlet(cfg.QueueSize),
+		out:      out,
 		connects: make(chan error, 1),
 		done:     make(chan struct{}),
 		changed:  make(chan struct{}),
 		running:  make(chan struct{}, 1),
-		patience: delivery.Patience{Idle: cfg.DrainTimeout},
 	}
+	c.hard, c.cutShort = context.WithCancelCause(ctx)
+	c.soft, c.shut = context.WithCancelCause(c.hard)
+	c.configure(cfg)
+	return c
+}
+
+// configure is called before anything else of the client is at work.
+func (c *client) configure(cfg Config) {
+	c.cfg = cfg
+	c.patience = delivery.Patience{Idle: cfg.DrainTimeout}
 	c.logging = &busyHandler{Handler: cfg.Logger.Handler(), calls: new(sync.Map)}
 	c.cfg.Logger = slog.New(c.logging)
 	c.tokens = tokens.Cache{
@@ -51,34 +63,55 @@ func newClient(ctx context.Context, cfg Config) *client {
 		RetryAfter: retryAfterOf,
 		Log:        c.cfg.Logger,
 	}
+	if c.member != nil {
+		c.tokens.Turn = c.member.turn
+	}
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
-	c.hard, c.cutShort = context.WithCancelCause(ctx)
-	c.soft, c.shut = context.WithCancelCause(c.hard)
-	return c
 }
 
 // supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then
-// keeps the connection and makes it anew whenever it is lost, until the end, and reports that.
+// keeps the connection and makes it anew whenever it is lost, until the end, and reports that. It returns when a
+// connection has been opened: the goroutine that closes it goes on. At the end of all done is closed.
 func (c *client) supervise() {
-	defer close(c.done)
 	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
-	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft}
+	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft, cancel: func() {}}
 	if timeout > 0 { // the first connection is waited for: several attempts should have room in that time
 		a.delays.Max = max(least, min(most, timeout/6))
-		var cancel context.CancelFunc
-		a.connecting, cancel = context.WithTimeout(c.soft, timeout)
-		defer cancel()
+		a.connecting, a.cancel = context.WithTimeout(c.soft, timeout)
 	}
-	for {
+	c.attempt(a)
+}
+
+// attempt tries to connect until a connection has been opened, or it is to end.
+func (c *client) attempt(a *attempts) {
+	for goOn := true; goOn; {
 		s, err := c.open(a)
 		if err == nil {
-			err = s.run()
-		}
-		if err := c.next(a, s, err); err != nil {
-			c.conclude(a, err)
+			s.start(func(err error) {
+				if c.survives(a, s, err) {
+					c.attempt(a)
+				}
+			})
 			return
 		}
+		goOn = c.survives(a, nil, err)
 	}
+}
+
+// survives deals with the end of a connection, or of an attempt, and reports whether it is time for the next one.
+func (c *client) survives(a *attempts, s *session, err error) bool {
+	err = c.next(a, s, err)
+	if err != nil {
+		c.conclude(a, err)
+	}
+	return err == nil
+}
+
+// abandon ends a client that has not begun.
+func (c *client) abandon(err error) {
+	c.err = err
+	c.cutShort(err)
+	close(c.done)
 }
 
 // conclude ends it all.
@@ -86,7 +119,9 @@ func (c *client) conclude(a *attempts, err error) {
 	if err == errClosing { // the value itself: by Commands.Close
 		err = nil
 	}
+	defer close(c.done)
 	defer c.cutShort(nil)
+	a.cancel()
 	c.shut(nil) // nothing is sent any more
 	c.disconnected()
 	if !a.connected {
@@ -108,12 +143,13 @@ func (c *client) conclude(a *attempts, err error) {
 // until it is time for the next attempt. When there is to be none, it returns why.
 func (c *client) next(a *attempts, s *session, err error) error {
 	a.failures++
-	stood := s != nil && s.look().stood
+	stood := s != nil && (s.look().stood || c.member != nil && s.reader.isUp)
 	if stood {
 		c.disconnected()
 		// The short delays are reset only after a connection has lasted: accepting and dropping must not become a loop.
 		if !a.connected || s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()
+			a.probed = c.member != nil // the breaker keeps the herd from coming back at once
 		}
 		a.delays.Skip(herdSteps)
 		a.delays.Max = c.cfg.Backoff.Max
@@ -146,14 +182,18 @@ func (c *client) delay(a *attempts, err error) (time.Duration, error) {
 	delay := a.delays.Next()
 	patient := a.connected || c.cfg.ConnectTimeout < 0
 	switch v := judge(err); {
-	case v == stop, v == stopConnecting && !a.connected, v == waitSlowly && !patient:
+	case v == stop, v == stopConnecting && !a.connected && c.member == nil, v == waitSlowly && !patient:
 		return 0, err
 	case v == waitSlowly:
 		delay = c.cfg.Backoff.Max
 	case v == renewFirst:
 		c.tokens.Forget()
 	}
-	if a.failures > 0 && time.Since(c.tokens.Asked()) >= askAnew {
+	if a.probed { // the breaker says when to try again
+		delay = 0
+		a.probed = false
+	}
+	if c.member == nil && a.failures > 0 && time.Since(c.tokens.Asked()) >= askAnew {
 		c.tokens.Forget()
 	}
 	delay = max(delay, retryAfterOf(err), c.tokens.Blocked())
@@ -165,6 +205,9 @@ func (c *client) delay(a *attempts, err error) (time.Duration, error) {
 
 // report tells the consumer and the log what has happened.
 func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration, err error) {
+	c.mu.Lock()
+	c.failure, c.retryAt = err, time.Now().Add(delay)
+	c.mu.Unlock()
 	log := c.cfg.Logger
 	switch {
 	case stood:
@@ -174,6 +217,9 @@ func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration
 	case a.connected:
 		log.Warn("reconnecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
 		c.emit(Error{Err: fmt.Errorf("reconnecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
+	case c.member != nil:
+		log.Warn("connecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
+		c.emit(Error{Err: fmt.Errorf("connecting: %w (next attempt in %v)", err, delay.Round(time.Millisecond))})
 	default:
 		log.Warn("connecting failed", "error", err, "attempt", a.failures, "retry_in", delay)
 		c.console.start(c.cfg.After) // nobody has the channel yet
@@ -183,14 +229,28 @@ func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration
 
 // open makes one connection, which is to be authenticated yet.
 func (c *client) open(a *attempts) (*session, error) {
-	tok, err := c.tokens.Get(a.connecting)
-	if errors.Is(err, tokens.ErrBudget) {
-		err = fmt.Errorf("%w: %w", ErrRateLimited, err)
-	}
+	try, err := c.member.reach(a.connecting, a.host)
+	defer func() { try.Done() }()
 	if err != nil {
-		return nil, redact(err, c.cfg.APIKey)
+		return nil, err
 	}
+	tok, err := c.token(a.connecting, try)
+	if err != nil {
+		return nil, err
+	}
+	if host := hostOf(tok.Socket); host != a.host {
+		a.host = host
+		try.Done()
+		if try, err = c.member.reach(a.connecting, host); err != nil {
+			return nil, err
+		}
+	}
+	if err := try.Begin(a.connecting); err != nil {
+		return nil, err
+	}
+	a.probed = try.IsProbe()
 	conn, err := c.dial(a.connecting, tok)
+	try.Answered(isAnswered(err))
 	if err != nil {
 		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
 		if errors.Is(err, ErrServerNotFound) && !a.notFound && (a.connected || time.Since(tok.Received) > dialTimeout) {
@@ -201,35 +261,66 @@ func (c *client) open(a *attempts) (*session, error) {
 	}
 	a.notFound = false
 	sc := sessionConfig{
-		owner: c, cfg: &c.cfg, tokens: &c.tokens, first: tok, count: &c.count, console: c.console, dial: c.dial,
-		soft: c.soft, hard: c.hard,
+		owner: c, cfg: &c.cfg, tokens: &c.tokens, first: tok, count: &c.count, console: c.console, early: c.member != nil,
+		soft: c.soft, hard: c.hard, connecting: a.connecting,
+		dial: func(ctx context.Context, tok *tokens.Token) (Conn, error) {
+			c.member.count(hostOf(tok.Socket))
+			return c.dial(ctx, tok)
+		},
 	}
 	if a.connected {
 		sc.reconnects = int(c.count.reconnects.Load()) + 1
-		sc.stands = func() bool {
+		sc.stands = func() {
 			c.count.reconnects.Add(1)
 			c.cfg.Logger.Info("connected", "socket", tok.Socket, "reconnects", c.count.reconnects.Load())
-			return true
 		}
 	} else { // it has to stand before ConnectTimeout
-		ctx, end := context.WithCancelCause(c.soft)
-		keep := context.AfterFunc(a.connecting, func() { end(errAuthTimeout) })
-		sc.soft = ctx
-		sc.stands = func() bool {
-			if !keep() {
-				return false
-			}
+		sc.stands = func() {
+			a.cancel()
 			a.connecting = c.soft // nothing has to hurry any more
 			c.connects <- nil
 			c.cfg.Logger.Info("connected", "socket", tok.Socket)
-			return true
 		}
 	}
 	return newSession(conn, sc), nil
 }
 
-// aside runs f in a goroutine of its own and waits for its end: what HTTP and TLS need of a stack is much, and the
-// caller's lives as long as its connection.
+// token returns the token to connect with. One that tries a daemon which is down for others needs no good one, and asks
+// the panel seldom, in case the server is elsewhere now.
+func (c *client) token(ctx context.Context, try *breaker.Try) (tok *tokens.Token, err error) {
+	if tok = c.tokens.Last(); tok != nil && try.IsProbe() {
+		if !try.MayAsk(askAnew) {
+			return tok, nil
+		}
+		c.tokens.Forget()
+	}
+	tok, err = c.tokens.Get(ctx)
+	if errors.Is(err, tokens.ErrBudget) {
+		err = fmt.Errorf("%w: %w", ErrRateLimited, err)
+	}
+	return tok, redact(err, c.cfg.APIKey)
+}
+
+func hostOf(socket string) string {
+	u, err := url.Parse(socket)
+	if err != nil {
+		return socket
+	}
+	return u.Host
+}
+
+// isAnswered reports whether a handshake that has ended so was answered by the daemon, and not by what stands before it.
+func isAnswered(err error) bool {
+	var refused *HandshakeError
+	if errors.As(err, &refused) {
+		return refused.StatusCode < 500
+	}
+	return err == nil
+}
+
+// aside runs f in a goroutine of its own and waits for its end. A stack that has grown stays large, and what TLS, HTTP or
+// a log need of one is much: goroutines that live as long as their connection, and wait most of the time, do such things
+// aside.
 func aside(f func()) {
 	var wg sync.WaitGroup
 	wg.Go(f)
@@ -241,7 +332,7 @@ func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err er
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	header := http.Header{"Origin": {c.cfg.OriginHeader}, "User-Agent": {"pterosocket-go"}}
-	aside(func() { conn, err = c.cfg.Dialer.Dial(ctx, tok.Socket, header) })
+	conn, err = c.cfg.Dialer.Dial(ctx, tok.Socket, header)
 	if err == nil {
 		return conn, nil
 	}

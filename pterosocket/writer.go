@@ -41,11 +41,14 @@ func (s *session) write(ctx context.Context) error {
 				delay = max(delay, time.Until(settled))
 			}
 			if delay <= 0 {
-				sent, err := s.writeOne(ctx, r)
-				if sent && r.event != wire.Auth {
-					err = s.barrier(ctx)
-					settled = time.Now().Add(pace.Settle)
-				}
+				var err error
+				aside(func() {
+					var sent bool
+					if sent, err = s.writeOne(ctx, r); sent && r.event != wire.Auth {
+						err = s.barrier(ctx)
+						settled = time.Now().Add(pace.Settle)
+					}
+				})
 				if err != nil {
 					return err
 				}
@@ -57,8 +60,12 @@ func (s *session) write(ctx context.Context) error {
 		case <-due:
 		case <-s.queue.wake:
 		case <-keepAlive:
-			stats.look(s)
-			if _, err := s.ping(ctx); err != nil {
+			var err error
+			aside(func() {
+				stats.look(s)
+				_, err = s.ping(ctx)
+			})
+			if err != nil {
 				return err
 			}
 		case <-ctx.Done():

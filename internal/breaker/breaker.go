@@ -35,6 +35,7 @@ type host struct {
 	// These belong to whoever holds Breaker.mu.
 	down    bool
 	probed  time.Time     // when it was last tried while it was down
+	asked   time.Time     // when the panel was last asked where its servers are
 	probing bool          // somebody is trying it, or about to
 	news    chan struct{} // closed and replaced when it is up, or wants somebody else to try it
 }
@@ -56,7 +57,7 @@ func (b *Breaker) find(name string) *host {
 	return h
 }
 
-// A Try is one client's attempt to reach a host. Done ends it.
+// A Try is one client's attempt to reach a host. Done ends it. A nil Try is that of a client on its own.
 type Try struct {
 	b       *Breaker
 	h       *host
@@ -103,12 +104,23 @@ func (t *Try) await(ctx context.Context) error {
 }
 
 // IsProbe reports whether the host is down and this client tries for all.
-func (t *Try) IsProbe() bool { return t.isProbe }
+func (t *Try) IsProbe() bool { return t != nil && t.isProbe }
+
+// MayAsk reports whether this client may ask the panel where its server is now: one probe in each such time may.
+func (t *Try) MayAsk(every time.Duration) bool {
+	t.b.mu.Lock()
+	defer t.b.mu.Unlock()
+	if time.Since(t.h.asked) < every {
+		return false
+	}
+	t.h.asked = time.Now()
+	return true
+}
 
 // Begin waits until the handshake may begin: if the host goes down meanwhile, until it is up, or it is this client's
 // turn.
 func (t *Try) Begin(ctx context.Context) error {
-	for {
+	for t != nil {
 		if t.h.slots.Acquire(ctx, 1) != nil {
 			return context.Cause(ctx)
 		}
@@ -127,21 +139,36 @@ func (t *Try) Begin(ctx context.Context) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// Count counts a handshake with a host that does not wait for its turn: the others come the later.
+func (b *Breaker) Count(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.find(name).starts.Reserve()
 }
 
 // Answered notes whether the host has answered the handshake. One that has is up, one that has not is down.
 func (t *Try) Answered(answered bool) {
+	if t == nil {
+		return
+	}
 	t.b.mu.Lock()
 	defer t.b.mu.Unlock()
 	if t.h.down == answered {
 		t.h.down = !answered
 		t.h.probed = time.Now()
+		t.h.asked = t.h.probed // by now the URL was right
 		t.h.announce()
 	}
 }
 
 // Done ends the attempt. It may be called more than once.
 func (t *Try) Done() {
+	if t == nil {
+		return
+	}
 	t.b.mu.Lock()
 	defer t.b.mu.Unlock()
 	if t.isBegun {

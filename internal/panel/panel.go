@@ -1,5 +1,5 @@
-// Package panel asks a panel of the Pterodactyl family for what opens a server's websocket: a short-lived token and the
-// daemon's URL.
+// Package panel asks a panel of the Pterodactyl family: for what opens a server's websocket, a short-lived token and the
+// daemon's URL, and for the servers that there are.
 package panel
 
 import (
@@ -20,18 +20,25 @@ import (
 )
 
 const (
-	// maxBody bounds what is read of an answer. The real ones have about 1 KiB.
+	// maxBody bounds what is read of an answer. Real ones have about 1 KiB, or, in a list, as much for each server.
 	maxBody = 1 << 20
 	// timeout bounds one request, so that a panel which accepts and never answers is asked again.
 	timeout = 15 * time.Second
 )
 
-// Client asks one panel about one server.
+// Client asks one panel.
 type Client struct {
 	HTTP   *http.Client
 	Origin string // scheme://host[:port], as NormalizeOrigin returns it
 	APIKey string
-	Server string // identifier or UUID
+	Server string      // identifier or UUID; for lists ""
+	Limit  func(Limit) // gets what answers tell; nil: nobody does
+}
+
+// A Limit is what an answer tells of how many requests the panel takes.
+type Limit struct {
+	Requests, Remaining int
+	Every               time.Duration // the length of the window in which Requests are allowed
 }
 
 // Credentials open a websocket: Token goes into the auth frame, Socket is the URL. Nested: the panel answered with both
@@ -56,12 +63,21 @@ func (e *Error) Error() string {
 
 // Fetch makes one request: GET {origin}/api/client/servers/{server}/websocket. It returns an *Error, without the API
 // key, for an answer without credentials. Another error holds the key if HTTP puts headers into its errors.
-func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
+func (c *Client) Fetch(ctx context.Context) (creds Credentials, err error) {
+	err = c.get(ctx, "/api/client/servers/"+url.PathEscape(c.Server)+"/websocket", func(body []byte) (nested bool, err error) {
+		creds, err = credentials(body)
+		return creds.Nested, err
+	})
+	return creds, err
+}
+
+// get makes one request. read reads the answer, and reports whether it is one of Pterodactyl or Pelican.
+func (c *Client) get(ctx context.Context, path string, read func(body []byte) (nested bool, err error)) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Origin+"/api/client/servers/"+url.PathEscape(c.Server)+"/websocket", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Origin+path, nil)
 	if err != nil {
-		return Credentials{}, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.APIKey)
 	req.Header.Set("Accept", "application/json")
@@ -73,17 +89,27 @@ func (c *Client) Fetch(ctx context.Context) (Credentials, error) {
 	client.CheckRedirect = redirect.SameHost(nil)
 	resp, err := client.Do(req)
 	if err != nil {
-		return Credentials{}, err
+		return err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		return Credentials{}, fmt.Errorf("reading the panel's answer: %w", err)
+		return fmt.Errorf("reading the panel's answer: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK || len(body) > maxBody {
-		return Credentials{}, c.refusal(resp, body)
+		return c.refusal(resp, body)
 	}
-	return credentials(body)
+	nested, err := read(body)
+	if err == nil && c.Limit != nil {
+		l := Limit{Every: time.Minute} // Calagopus counts for half a minute
+		if !nested {
+			l.Every /= 2
+		}
+		if _, err := fmt.Sscan(resp.Header.Get("X-RateLimit-Limit")+" "+resp.Header.Get("X-RateLimit-Remaining"), &l.Requests, &l.Remaining); err == nil {
+			c.Limit(l)
+		}
+	}
+	return err
 }
 
 // credentials reads both shapes: {"data":{"token","socket"}} of Pterodactyl and Pelican, {"token","url"} of Calagopus.

@@ -39,7 +39,8 @@ type Token struct {
 // A Cache keeps one server's token. It is used by one goroutine at a time.
 type Cache struct {
 	Ask        func(context.Context) (panel.Credentials, error)
-	RetryAfter func(error) time.Duration // how long an error of Ask says to wait; 0: it does not say
+	Turn       func(context.Context) error // waits until it is this server's turn to ask; nil: it is
+	RetryAfter func(error) time.Duration   // how long an error of Ask says to wait; 0: it does not say
 	Log        *slog.Logger
 
 	cached    *Token
@@ -59,6 +60,9 @@ func (c *Cache) Get(ctx context.Context) (*Token, error) {
 	return c.Fetch(ctx)
 }
 
+// Last returns the last token, however old; nil: there is none, or it was forgotten.
+func (c *Cache) Last() *Token { return c.cached }
+
 // Forget drops the cached token, because a daemon refuses it or the server has moved.
 func (c *Cache) Forget() { c.cached = nil }
 
@@ -70,6 +74,11 @@ func (c *Cache) Asked() time.Time { return c.asked[budget-1] }
 func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 	if err := c.wait(ctx); err != nil {
 		return nil, err
+	}
+	if c.Turn != nil {
+		if err := c.Turn(ctx); err != nil {
+			return nil, err
+		}
 	}
 	start := time.Now()
 	copy(c.asked[:], c.asked[1:])

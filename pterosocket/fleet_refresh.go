@@ -1,0 +1,145 @@
+package pterosocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/budget"
+)
+
+// lookedUpSingly is how many named servers are looked up one by one; more are found in one listing.
+const lookedUpSingly = 10
+
+// found is what the panel tells of the servers that a fleet is to have.
+type found struct {
+	servers []Server
+	unknown []string // names that the panel does not know
+	isWhole bool     // nothing is missing
+}
+
+// find asks the panel which servers the fleet is to have.
+func (f *Fleet) find(ctx context.Context) (found, error) {
+	wait := func(ctx context.Context) error { return f.budget.Wait(ctx, budget.Refresh, time.Time{}) }
+	names := f.cfg.Servers
+	if len(names) > 0 && len(names) <= lookedUpSingly {
+		return f.lookup(ctx, names, wait)
+	}
+	all, isWhole, err := listOnce(ctx, f.panel(""), f.cfg.Admin, wait)
+	if err != nil || len(names) == 0 {
+		return found{servers: all, isWhole: isWhole}, err
+	}
+	byName := make(map[string]Server, 2*len(all))
+	for _, s := range all {
+		byName[s.ID], byName[s.UUID] = s, s
+	}
+	var some found
+	for _, name := range names {
+		if s, ok := byName[name]; ok {
+			some.servers = append(some.servers, s)
+		} else {
+			some.unknown = append(some.unknown, name)
+		}
+	}
+	some.isWhole = isWhole
+	return some, nil
+}
+
+// lookup asks for servers one by one.
+func (f *Fleet) lookup(ctx context.Context, names []string, wait func(context.Context) error) (some found, err error) {
+	for _, name := range names {
+		if err := wait(ctx); err != nil {
+			return found{}, err
+		}
+		s, err := lookupOnce(ctx, f.panel(name))
+		switch {
+		case errors.Is(err, ErrServerNotFound):
+			some.unknown = append(some.unknown, name)
+		case err != nil:
+			return found{}, err
+		default:
+			some.servers = append(some.servers, s)
+		}
+	}
+	some.isWhole = true
+	return some, nil
+}
+
+// refreshEvery is how often the list is read.
+func (f *Fleet) refreshEvery() time.Duration {
+	if f.cfg.Refresh < 0 {
+		return 5 * time.Minute
+	}
+	return f.cfg.Refresh
+}
+
+// refresh is the goroutine that reads the list again and again.
+func (f *Fleet) refresh() error {
+	if f.cfg.Refresh < 0 {
+		return nil
+	}
+	ticker := time.NewTicker(f.cfg.Refresh)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-f.soft.Done():
+			return nil
+		}
+		found, err := f.find(f.soft)
+		if f.soft.Err() != nil {
+			return nil
+		}
+		if err = f.judged(err); err != nil {
+			f.cfg.Logger.Warn("the list of servers could not be read", "error", err)
+			f.report(Error{Err: err})
+			continue
+		}
+		f.apply(found)
+	}
+}
+
+// apply lets the fleet have the servers that were found.
+func (f *Fleet) apply(found found) {
+	listed := make(map[string]bool, len(found.servers))
+	f.mu.Lock()
+	for _, s := range found.servers {
+		listed[s.UUID] = true
+		m := f.member(s.UUID)
+		switch {
+		case f.removed[s.UUID]:
+			continue
+		case m == nil:
+			f.add(s)
+			continue
+		case m.server != s:
+			m.server = s
+			m.push(ServerChanged{s})
+		}
+		m.setHold(isUnavailable, !s.isAvailable())
+		if m.hasEnded() && time.Since(m.ended) >= againAfter && !f.ending {
+			f.past = f.past.plus((&Commands{m.client}).Metrics())
+			f.start(m)
+		}
+	}
+	var gone []*member
+	for _, m := range f.members {
+		if found.isWhole && !listed[m.server.UUID] {
+			gone = append(gone, m)
+		}
+	}
+	for _, name := range found.unknown {
+		if !f.removed[name] { // once
+			f.removed[name] = true
+			err := fmt.Errorf("%w: the panel does not know %q, or the key's user may not open it", ErrServerNotFound, name)
+			f.source(name, 1).Push(FleetEvent{name, time.Now(), ServerRemoved{Server{ID: name}, err}})
+		}
+	}
+	f.admitLocked()
+	f.mu.Unlock()
+	for _, m := range gone {
+		m.leave(fmt.Errorf("%w: the panel no longer lists it", ErrServerNotFound))
+	}
+	f.announce()
+}

@@ -1,0 +1,88 @@
+package pterosocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/backoff"
+	"github.com/pterosocket/pterosocket-go/internal/panel"
+)
+
+// ListServers returns the servers that the key's user may open, in the panel's order. Of cfg it uses Origin, APIKey,
+// HTTPClient, Backoff and ConnectTimeout; Server stays empty. What may pass it tries again until ConnectTimeout, as
+// Connect does, and like that it fails at once with the rest: errors.Is finds ErrInvalidConfig, ErrUnauthorized,
+// ErrForbidden, or ErrRateLimited when the panel wants to be left alone for longer.
+//
+// A page of a hundred servers costs a request. A list that changes while it is read is read again, three times at most.
+func ListServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, false) }
+
+// ListAllServers returns all servers of the panel, as ListServers does. The key's user must be an administrator; for
+// another the list is empty.
+func ListAllServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, true) }
+
+func list(ctx context.Context, cfg Config, all bool) (servers []Server, err error) {
+	cfg, err = cfg.forPanel()
+	if err != nil {
+		return nil, err
+	}
+	err = persist(ctx, cfg, func(ctx context.Context) error {
+		servers, _, err = listOnce(ctx, panelOf(cfg), all, func(context.Context) error { return nil })
+		return err
+	})
+	return servers, err
+}
+
+// listOnce reads the list. wait is called before each request.
+func listOnce(ctx context.Context, p panel.Client, all bool, wait func(context.Context) error) (servers []Server, isWhole bool, err error) {
+	found, isWhole, err := p.List(ctx, all, wait)
+	if err != nil {
+		return nil, false, redact(fmt.Errorf("listing the servers: %w", panelError(err)), p.APIKey)
+	}
+	for _, s := range found {
+		servers = append(servers, toServer(s))
+	}
+	return servers, isWhole, nil
+}
+
+// lookupOnce asks for one server.
+func lookupOnce(ctx context.Context, p panel.Client) (Server, error) {
+	s, err := p.Lookup(ctx)
+	if err != nil {
+		return Server{}, redact(fmt.Errorf("looking up server %s: %w", p.Server, panelError(err)), p.APIKey)
+	}
+	return toServer(s), nil
+}
+
+// persist tries again what may pass, until ConnectTimeout.
+func persist(ctx context.Context, cfg Config, try func(context.Context) error) error {
+	if cfg.ConnectTimeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cfg.ConnectTimeout)
+		defer cancel()
+	}
+	delays := backoff.Backoff{Min: cfg.Backoff.Min, Max: cfg.Backoff.Max}
+	var last error
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		wait := max(delays.Next(), retryAfterOf(err))
+		deadline, isBounded := ctx.Deadline()
+		var refused *PanelError
+		isWrong := errors.As(err, &refused) && refused.StatusCode == http.StatusOK // a web page: Origin is no panel
+		switch v := judge(err); {
+		case v == stop, isWrong, ctx.Err() != nil, isBounded && retryAfterOf(err) > max(0, time.Until(deadline)):
+			return last
+		}
+		if backoff.Sleep(ctx, wait) != nil {
+			return last
+		}
+	}
+}
