@@ -100,8 +100,10 @@ func ConnectFleet(ctx context.Context, cfg FleetConfig) (<-chan FleetEvent, *Fle
 	f.hard, f.cutShort = context.WithCancelCause(ctx)
 	f.soft, f.shut = context.WithCancelCause(f.hard)
 	var found found
+	hurried := atOnce
 	err = persist(f.soft, cfg.Config, func(ctx context.Context) error {
-		found, err = f.find(ctx)
+		found, err = f.find(ctx, hurried)
+		hurried = 0
 		return err
 	})
 	if err != nil {

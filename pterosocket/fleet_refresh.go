@@ -9,8 +9,13 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/budget"
 )
 
-// lookedUpSingly is how many named servers are looked up one by one; more are found in one listing.
-const lookedUpSingly = 10
+const (
+	// lookedUpSingly is how many named servers are looked up one by one; more are found in one listing.
+	lookedUpSingly = 10
+	// atOnce is how many requests a fleet begins with that do not wait for their turn: for a thousand servers, and one to
+	// find out of which family the panel is.
+	atOnce = 11
+)
 
 // found is what the panel tells of the servers that a fleet is to have.
 type found struct {
@@ -19,9 +24,16 @@ type found struct {
 	isWhole bool     // nothing is missing
 }
 
-// find asks the panel which servers the fleet is to have.
-func (f *Fleet) find(ctx context.Context) (found, error) {
-	wait := func(ctx context.Context) error { return f.budget.Wait(ctx, budget.Refresh, time.Time{}) }
+// find asks the panel which servers the fleet is to have. So many requests do not wait for their turn.
+func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
+	wait := func(ctx context.Context) error {
+		if hurried > 0 {
+			hurried--
+			f.budget.Take()
+			return nil
+		}
+		return f.budget.Wait(ctx, budget.Refresh, time.Time{})
+	}
 	names := f.cfg.Servers
 	if len(names) > 0 && len(names) <= lookedUpSingly {
 		return f.lookup(ctx, names, wait)
@@ -87,7 +99,7 @@ func (f *Fleet) refresh() error {
 		case <-f.soft.Done():
 			return nil
 		}
-		found, err := f.find(f.soft)
+		found, err := f.find(f.soft, 0)
 		if f.soft.Err() != nil {
 			return nil
 		}

@@ -118,6 +118,21 @@ func (b *Budget) Wait(ctx context.Context, u Urgency, due time.Time) error {
 	return context.Cause(ctx)
 }
 
+// Take takes a turn that is not waited for: those that come later wait the longer.
+func (b *Budget) Take() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if b.last.Before(now) {
+		b.last = now.Add(-b.spacing())
+	}
+	b.last = b.last.Add(b.spacing())
+	b.hand()
+}
+
+// spacing is the time from one turn to the next.
+func (b *Budget) spacing() time.Duration { return time.Minute / time.Duration(b.perMinute()) }
+
 // Waiting returns how many wait for a turn.
 func (b *Budget) Waiting() int {
 	b.mu.Lock()
@@ -132,7 +147,7 @@ func (b *Budget) hand() {
 	}
 	for len(b.waiting) > 0 {
 		now := time.Now()
-		at := b.last.Add(time.Minute / time.Duration(b.perMinute()))
+		at := b.last.Add(b.spacing())
 		if b.closed.After(at) {
 			at = b.closed
 		}

@@ -70,6 +70,20 @@ func TestTurnsAreEvenlySpaced(t *testing.T) {
 	})
 }
 
+// A turn that is taken at once makes the others wait.
+func TestTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(60)
+		for range 3 {
+			b.Take()
+		}
+		_, after := turnsOf(t, b, make([]turn, 2))
+		if want := []time.Duration{3 * time.Second, 4 * time.Second}; !slices.Equal(after, want) {
+			t.Errorf("turns after %v", after)
+		}
+	})
+}
+
 func TestTheLimitIsLearned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(0)

@@ -41,6 +41,7 @@ func newHost(cfg Config) *host {
 	} else {
 		mux.HandleFunc("GET /api/client", h.panel(h.serveList))
 	}
+	mux.HandleFunc("GET /api/client/servers/{server}", h.panel(h.serveDetails))
 	mux.HandleFunc("GET /api/servers/{server}/ws", h.serveDaemons)
 	h.handler = h.track(mux)
 	if cfg.InMemory {

@@ -52,6 +52,24 @@ func (h *host) serveList(w http.ResponseWriter, r *http.Request, _ *Server) {
 	_, _ = w.Write([]byte(strings.ReplaceAll(string(data), "/", `\/`))) // PHP escapes slashes
 }
 
+// serveDetails answers GET /api/client/servers/{server}.
+func (h *host) serveDetails(w http.ResponseWriter, _ *http.Request, s *Server) {
+	var entry map[string]any
+	if s != nil {
+		entry = s.listed(h.cfg.Admin)
+	}
+	if entry == nil {
+		unknownToPanel(w)
+		return
+	}
+	answer := map[string]any{"object": "server", "attributes": entry}
+	if h.cfg.Dialect == Calagopus {
+		answer = map[string]any{"server": entry}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
 // listed returns the server's entry in a list; nil if it is not in it. everything: it is an administrator's list.
 func (s *Server) listed(everything bool) map[string]any {
 	s.mu.Lock()

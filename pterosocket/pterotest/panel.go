@@ -15,7 +15,8 @@ func (h *host) panel(next func(w http.ResponseWriter, r *http.Request, s *Server
 	return func(w http.ResponseWriter, r *http.Request) {
 		s := h.find(r.PathValue("server")) // nil: unknown, or not about a server
 		h.shared.Lock()
-		if r.PathValue("server") != "" {
+		isForToken := strings.HasSuffix(r.URL.Path, "/websocket")
+		if isForToken {
 			h.requests++
 		}
 		var fault *panelFault
@@ -37,7 +38,11 @@ func (h *host) panel(next func(w http.ResponseWriter, r *http.Request, s *Server
 			panelError(w, http.StatusUnauthorized, "AuthenticationException", "Unauthenticated.")
 			return
 		}
-		if h.limiter.allows(w, r.PathValue("server"), h.cfg.Dialect) {
+		limited := "" // by the limit of one server's tokens
+		if isForToken {
+			limited = r.PathValue("server")
+		}
+		if h.limiter.allows(w, limited, h.cfg.Dialect) {
 			next(w, r, s)
 		}
 	}
