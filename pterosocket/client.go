@@ -123,12 +123,12 @@ func (c *client) authenticated(s *session, perms []Permission, known bool) {
 	c.change()
 }
 
-// deauthenticated notes that s takes no commands any more, for the time being or for ever.
+// deauthenticated notes that s takes no commands any more, for the time being or for ever. Nor does it tell the state.
 func (c *client) deauthenticated(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.session == s {
-		c.session = nil
+		c.session, c.state, c.hasStats = nil, "", false
 		c.change()
 	}
 }

@@ -212,6 +212,31 @@ func TestLateRenewalRecoversLines(t *testing.T) {
 	})
 }
 
+// A server that was offline when the token ended may have been started since: its state is not what it was.
+func TestLateRenewalOfAServerThatWasOffline(t *testing.T) {
+	virtual(t, pterotest.Config{Offline: true}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		nextWhere(c, func(s pterosocket.Stats) bool { return s.State == pterosocket.StateOffline })
+		srv.InterceptPanel(func(w responseWriter, _ *request) bool { w.WriteHeader(502); return true })
+		srv.ExpireTokens()
+		srv.Emit("daemon message", "is answered with a jwt error")
+		next[pterosocket.JWTError](c)
+		if state := c.State(); state != "" {
+			t.Errorf("the server is said to be %s", state)
+		}
+		srv.SetState("running")
+		srv.Print("a", "b")
+		time.Sleep(time.Minute)
+		srv.ResetPanel()
+		must(t, c.Ready(t.Context()))
+		time.Sleep(2 * time.Second)
+		srv.Print("end")
+		if got := c.shown("end"); len(got) < 2 || got[0] != "a*" && got[0] != "GAP" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 func TestHistoryOnTheFirstConnection(t *testing.T) {
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		srv.Print("a", "b")

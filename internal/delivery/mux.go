@@ -213,7 +213,8 @@ func (m *Mux[T]) Close(patience func() Patience) (dropped int) {
 		m.turns = append(m.turns, m.sent)
 	}
 	for _, s := range m.turns {
-		untold, given := s.queue.clear()
+		var untold, given int
+		s.change(func() { untold, given = s.queue.clear() })
 		s.dropped += uint64(given)
 		m.dropped += uint64(given)
 		dropped += untold

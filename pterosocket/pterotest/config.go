@@ -69,6 +69,8 @@ type Config struct {
 	StartLines []string
 	// Stats are what stats frames say while the server is not offline. Nil: what the recorded game's said.
 	Stats func(state string, uptime time.Duration) Stats
+	// StatsEvery is how often stats frames come. 0: a second, as on real daemons.
+	StatsEvery time.Duration
 	// OnMessage is called for each message from a client, in the goroutine that handles it, before it is handled. A hook
 	// that delays some messages makes others overtake them, as on a real daemon.
 	OnMessage func(Message)
@@ -95,6 +97,7 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.APIKey = cmp.Or(c.APIKey, "ptlc_pterotest")
 	c.ServerID = cmp.Or(c.ServerID, "a0000001")
+	c.StatsEvery = cmp.Or(c.StatsEvery, time.Second)
 	c.TokenLifetime = cmp.Or(c.TokenLifetime, 10*time.Minute)
 	c.HistoryLines = cmp.Or(c.HistoryLines, 150)
 	c.StartDelay = cmp.Or(c.StartDelay, 150*time.Millisecond)

@@ -101,9 +101,9 @@ func (s Stats) diskIO() *diskIO {
 	return &diskIO{s.DiskReadBytes, s.DiskWriteBytes}
 }
 
-// tick sends stats once a second while the server is not offline.
+// tick sends stats every Config.StatsEvery while the server is not offline.
 func (s *Server) tick() {
-	ticker := time.NewTicker(time.Second)
+	ticker := time.NewTicker(s.cfg.StatsEvery)
 	defer ticker.Stop()
 	for {
 		select {
