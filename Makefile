@@ -10,7 +10,7 @@ PKGS    := ./...
 NESTED  := pterosocket/gobwas internal/bench internal/interop
 NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
-.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model
+.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model fleet
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
@@ -61,6 +61,9 @@ model: ## the model of resuming, 20,000 seeds in each mode; takes a few minutes
 
 chaos: ## days of virtual time with mixed faults; SEED= replays a run
 	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^(TestChaos|TestStoppedConsumerUnderAFlood)$$' ./pterosocket
+
+fleet: ## a thousand servers on twenty daemons for a day of virtual time; SEED= replays a run; takes a few minutes
+	PTERO_FLEET=long PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 60m -v -run '^TestFleetDay$$' ./pterosocket
 
 soak: ## the same in real time over loopback, for FOR (10m)
 	PTERO_SOAK=$(FOR) PTERO_SEED=$(SEED) $(GO) test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./pterosocket

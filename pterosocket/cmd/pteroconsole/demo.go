@@ -52,6 +52,10 @@ func startDemo() *demo {
 			}
 		},
 	})
+	for i, name := range []string{"lobby", "creative"} {
+		d.AddServer(pterotest.ServerConfig{Name: name, Node: i, Offline: name == "creative", Game: d.command})
+	}
+	d.SetName("survival")
 	_ = d.Power("start") // it is offline, so it starts
 	d.done.Go(d.live)
 	return d

@@ -6,6 +6,8 @@
 //	pteroconsole run list                                               # the answer to one command
 //	pteroconsole power restart                                          # waits until it is done
 //	pteroconsole logs                                                   # the daemon's recent lines
+//	pteroconsole servers                                                # all servers of the key
+//	pteroconsole -all                                                   # watches them; or -server a,b,c
 //
 // In a pipe, lines of standard input are commands, console lines go to standard output, and everything else to standard
 // error.
@@ -41,6 +43,7 @@ func main() {
 type options struct {
 	config pterosocket.Config
 	json   bool
+	all    bool // servers of the key
 	limit  time.Duration
 	idle   time.Duration
 	args   []string // a sub-command
@@ -52,6 +55,8 @@ const usage = `pteroconsole: a console for a game server on a Pterodactyl, Pelic
   pteroconsole [flags] run "list"        sends one command and prints what the console says to it
   pteroconsole [flags] power start       start, stop, restart or kill, and waits until it is done
   pteroconsole [flags] logs              prints the daemon's recent lines
+  pteroconsole [flags] servers           lists the servers of the key
+  pteroconsole [flags] -all              watches all of them (or -server a,b,c); lines are: SERVER COMMAND
 
 Without a panel it runs against a fake one with a small game in it.
 
@@ -67,7 +72,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 		fmt.Fprintln(stderr, "pteroconsole:", err)
 		return 2
 	}
-	if opts.config.Origin == "" && opts.config.APIKey == "" && opts.config.Server == "" {
+	if opts.config.Origin == "" && opts.config.APIKey == "" && (opts.config.Server == "" || opts.all) {
 		demo := startDemo()
 		defer demo.Close()
 		opts.config.Origin, opts.config.APIKey, opts.config.Server, opts.config.HTTPClient = demo.Origin(), demo.APIKey(), demo.ServerID(), demo.Client()
@@ -81,9 +86,14 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 			opts.config.ConnectTimeout = opts.limit * 9 / 10
 		}
 	}
-	if len(opts.args) > 0 {
+	switch {
+	case len(opts.args) > 0 && opts.args[0] == "servers":
+		err = listServers(ctx, opts, stdout)
+	case len(opts.args) > 0:
 		err = subcommand(ctx, opts, stdout)
-	} else {
+	case opts.isFleet():
+		err = watchFleet(ctx, opts, stdin, stdout, stderr)
+	default:
 		err = console(ctx, opts, stdin, stdout, stderr)
 	}
 	if err != nil {
@@ -102,7 +112,8 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&o.config.Origin, "origin", env("PTERO_ORIGIN"), "the panel's `URL`, such as https://panel.example.com; or PTERO_ORIGIN")
-	flags.StringVar(&o.config.Server, "server", env("PTERO_SERVER"), "the server's `identifier`; or PTERO_SERVER")
+	flags.StringVar(&o.config.Server, "server", env("PTERO_SERVER"), "the server's `identifier`, or several with commas between them; or PTERO_SERVER")
+	flags.BoolVar(&o.all, "all", false, "watch all servers of the key")
 	key := flags.String("key", "", "a client API `key`; better in PTERO_API_KEY, where other users of the machine do not see it")
 	flags.BoolVar(&o.json, "json", false, "print every event as a JSON object, one a line")
 	flags.DurationVar(&o.limit, "for", 0, "end after this `time`")
@@ -132,16 +143,21 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 			return o, fmt.Errorf("%s comes behind the sub-command; flags go before it", arg)
 		}
 	}
+	wanted := []struct{ name, value string }{{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}}
+	if isList := len(o.args) > 0 && o.args[0] == "servers"; !o.all && !isList {
+		wanted = append(wanted, struct{ name, value string }{"-server or PTERO_SERVER", o.config.Server})
+	}
 	var missing []string
-	for _, f := range []struct{ name, value string }{
-		{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}, {"-server or PTERO_SERVER", o.config.Server},
-	} {
+	for _, f := range wanted {
 		if f.value == "" {
 			missing = append(missing, f.name)
 		}
 	}
-	if n := len(missing); n > 0 && n < 3 {
-		return o, fmt.Errorf("missing: %s (give all three for a panel, none for the built-in fake)", strings.Join(missing, ", "))
+	if n := len(missing); n > 0 && n < len(wanted) {
+		return o, fmt.Errorf("missing: %s (give all for a panel, none for the built-in fake)", strings.Join(missing, ", "))
+	}
+	if len(o.args) > 0 && o.args[0] != "servers" && o.isFleet() {
+		return o, fmt.Errorf("%s is for one server; name it with -server", o.args[0])
 	}
 	return o, checkSubcommand(o.args)
 }

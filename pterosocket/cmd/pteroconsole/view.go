@@ -18,8 +18,11 @@ import (
 // A view shows events, and what else the user must know. Its methods may be called concurrently.
 type view interface {
 	show(pterosocket.Event) error // what kept it from being shown
-	note(text string)
+	noter
 }
+
+// A noter tells the user something.
+type noter interface{ note(text string) }
 
 // describe puts an event into words; "" for what is not worth one.
 func describe(ev pterosocket.Event) string {
@@ -252,7 +255,7 @@ func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, com
 const help = ":start :stop :restart :kill  power actions\n:logs  the daemon's recent lines\n:stats  resources now\n:help  this\n:quit  the end\nanything else is a command for the game"
 
 // execute carries out a line: a colon command of the console's own, or a command for the game.
-func execute(ctx context.Context, quit context.CancelFunc, line string, commands *pterosocket.Commands, v view) error {
+func execute(ctx context.Context, quit context.CancelFunc, line string, commands *pterosocket.Commands, v noter) error {
 	line = strings.TrimSpace(line)
 	if line == "" {
 		return nil
