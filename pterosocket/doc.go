@@ -23,6 +23,11 @@
 // Commands reach the game in the order of the calls, although daemons run each message in a goroutine of its own, and
 // at a pace that no daemon's limit is exceeded.
 //
+// # Many servers
+//
+// ConnectFleet connects to all servers of a key, or to some, under one budget of requests to the panel, and hands their
+// events on through one channel. ListServers lists them. MarshalEvent and UnmarshalEvent turn events into JSON and back.
+//
 // # Testing
 //
 // Package pterotest is a fake panel and daemon for the tests of programs that use this package.
