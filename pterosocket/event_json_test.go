@@ -213,3 +213,40 @@ func FuzzUnmarshalEvent(f *testing.F) {
 		}
 	})
 }
+
+// A fleet's events have their server and time besides.
+func TestFleetEventsAsJSON(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC)
+	for _, test := range []struct {
+		ev   FleetEvent
+		want string
+	}{
+		{FleetEvent{"a1b2c3d4", now, ConsoleOutput{Line: "hello"}},
+			`{"time":"2026-01-02T03:04:05.6Z","server":"a1b2c3d4","event":"console_output","line":"hello"}`},
+		{FleetEvent{"", now, Gap{}}, `{"time":"2026-01-02T03:04:05.6Z","server":"","event":"gap"}`},
+		{FleetEvent{"x", now, ServerRemoved{Server{ID: "x", Limits: ServerLimits{SwapMiB: -1}}, ErrServerNotFound}},
+			`{"time":"2026-01-02T03:04:05.6Z","server":"x","event":"server_removed","info":{"id":"x","uuid":"","name":"","node":"","description":"",` +
+				`"status":"","owner":false,"suspended":false,"installing":false,"transferring":false,` +
+				`"limits":{"memory_mib":0,"swap_mib":-1,"disk_mib":0,"cpu_percent":0}},"error":{"text":"server not found","is":["ErrServerNotFound"]}}`},
+	} {
+		data, err := MarshalFleetEvent(test.ev)
+		if err != nil || string(data) != test.want {
+			t.Errorf("%s, %v\nwant %s", data, err, test.want)
+		}
+		back, err := UnmarshalFleetEvent(data)
+		if err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(test.ev, back, sameErrors); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for _, text := range []string{"", `{"event":"gap","server":"x"}`, `{"time":"now","event":"gap"}`, `{"time":"2026-01-02T03:04:05Z","server":"x"}`} {
+		if ev, err := UnmarshalFleetEvent([]byte(text)); err == nil {
+			t.Errorf("%s is %#v", text, ev)
+		}
+	}
+	if data, err := MarshalFleetEvent(FleetEvent{Time: now}); err == nil {
+		t.Errorf("no event is %s", data)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -365,5 +366,72 @@ func TestFleetEndsWithItsContext(t *testing.T) {
 				t.Errorf("%s had %d", server, n)
 			}
 		}
+	})
+}
+
+// A key without servers watches none, until there are some.
+func TestFleetWithoutServers(t *testing.T) {
+	for _, d := range families {
+		virtual(t, pterotest.Config{Dialect: d}, func(t *testing.T, srv *pterotest.Server) {
+			srv.Revoke()
+			w := watch(t, fleetConfig(srv))
+			w.ready()
+			if n := len(w.Snapshot()); n != 0 {
+				t.Errorf("%d servers", n)
+			}
+			srv.Restore()
+			time.Sleep(6 * time.Minute)
+			w.ready()
+			if n := len(w.Snapshot()); n != 1 {
+				t.Errorf("%d servers", n)
+			}
+		})
+	}
+}
+
+// Whatever is called at the same time, and by whom, everything ends.
+func TestFleetCallsAtTheSameTime(t *testing.T) {
+	virtual(t, pterotest.Config{PanelLimit: 600}, func(t *testing.T, srv *pterotest.Server) {
+		var ids []string
+		for range 8 {
+			ids = append(ids, srv.AddServer(pterotest.ServerConfig{}).ServerID())
+		}
+		events, fleet, err := pterosocket.ConnectFleet(t.Context(), fleetConfig(srv))
+		must(t, err)
+		var all sync.WaitGroup
+		for i, id := range ids {
+			for range 3 {
+				all.Go(func() {
+					for range 20 {
+						_ = fleet.Remove(id)
+						_ = fleet.Restart(id)
+						_ = fleet.Add(t.Context(), id)
+						_ = fleet.Snapshot()
+						_ = fleet.Metrics()
+						if commands, err := fleet.Commands(id); err == nil {
+							_ = commands.WriteCommand(t.Context(), "say x")
+							_ = commands.Close()
+						}
+						fleet.SetRequestsPerMinute(600 + i)
+						time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+					}
+				})
+			}
+		}
+		all.Go(func() {
+			time.Sleep(20 * time.Second)
+			must(t, fleet.Close())
+		})
+		n := 0
+		for range events {
+			if n++; n == 200 {
+				_ = fleet.Remove(ids[0]) // by the consumer itself
+			}
+			if n == 2000 {
+				_ = fleet.Close()
+			}
+		}
+		all.Wait()
+		<-fleet.Done()
 	})
 }

@@ -75,20 +75,10 @@ func (f *Fleet) replace(m *member) {
 
 // live is the member's goroutine.
 func (m *member) live(c *client, server Server) {
+	aside(func() { m.begin(c, server) })
+	<-c.done
+	isSkipped := errors.Is(c.err, ErrSkipServer)
 	f := m.fleet
-	cfg, err := f.configFor(c.soft, server)
-	isSkipped := errors.Is(err, ErrSkipServer)
-	if isSkipped {
-		c.abandon(err)
-	} else {
-		m.push(ServerAdded{server})
-		c.configure(cfg)
-		if err != nil {
-			c.shut(err)
-		}
-		c.supervise()
-		<-c.done
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m.ended = time.Now()
@@ -102,6 +92,21 @@ func (m *member) live(c *client, server Server) {
 	}
 	f.admitLocked()
 	f.announce()
+}
+
+// begin lets the client begin, if Each wants it to.
+func (m *member) begin(c *client, server Server) {
+	cfg, err := m.fleet.configFor(c.soft, server)
+	if errors.Is(err, ErrSkipServer) {
+		c.abandon(err)
+		return
+	}
+	m.push(ServerAdded{server})
+	c.configure(cfg)
+	if err != nil {
+		c.shut(err)
+	}
+	c.supervise()
 }
 
 // configFor returns a server's Config, as Each wants it, with defaults. With an error it is that of the fleet.

@@ -60,7 +60,7 @@ func client(ctx context.Context, args []string) error {
 		return err
 	}
 	measure, ok := map[string]func(context.Context, contestant, string, int) (result, error){
-		"flood": measureFlood, "idle": measureIdle, "latency": measureLatency, "growth": measureGrowth,
+		"flood": measureFlood, "idle": measureIdle, "latency": measureLatency, "growth": measureGrowth, "many": measureMany, "busy": measureBusy,
 	}[args[0]]
 	if !ok {
 		return fmt.Errorf("no measurement %q", args[0])

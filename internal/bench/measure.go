@@ -25,6 +25,7 @@ type result struct {
 	P50         float64 `json:"p50"`          // latency: microseconds
 	P99         float64 `json:"p99"`          // latency: microseconds
 	ResidentMiB float64 `json:"resident_mib"` // growth: of the process
+	Goroutines  float64 `json:"goroutines"`   // growth: in the process
 }
 
 // measureFlood reads n events as fast as they come.
@@ -143,14 +144,9 @@ func measureGrowth(ctx context.Context, c contestant, host string, n int) (resul
 			}
 		}()
 	}
-	settle()
-	const d = 6 * time.Second
-	cpu := cpuTime()
-	time.Sleep(d)
-	used := cpuTime() - cpu
+	r := steady(n, before)
 	runtime.KeepAlive(keep)
-	rss := resident()
-	return result{CPU: used.Seconds() / d.Seconds(), ResidentMiB: float64(rss) / (1 << 20), KiB: float64(rss-before) / float64(n) / 1024}, nil
+	return r, nil
 }
 
 // settle lets garbage go, and stacks shrink, which takes some collections.

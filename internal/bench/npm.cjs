@@ -63,6 +63,16 @@ const measure = {
     await settle()
     done({ kib: (resident() - before) / n / 1024 })
   },
+  async growth() {
+    const before = resident()
+    globalThis.keep = []
+    for (let i = 0; i < n; i++) keep.push(await connect('live', () => {}))
+    await settle()
+    const cpu = process.cpuUsage()
+    await sleep(6000)
+    const used = process.cpuUsage(cpu)
+    done({ cpu: (used.user + used.system) / 6e6, resident_mib: resident() / (1 << 20), kib: (resident() - before) / n / 1024 })
+  },
   async latency() {
     const took = []
     await connect('pace-1000', (line) => {

@@ -43,8 +43,8 @@ type outcomes map[string][]result
 
 // measured is all that a run came to.
 type measured struct {
-	flood, idle, latency outcomes
-	growth               map[int]outcomes
+	flood, idle, latency, many outcomes
+	growth, busy               map[int]outcomes
 }
 
 func (p plan) run(ctx context.Context) error {
@@ -58,7 +58,7 @@ func (p plan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := measured{flood: outcomes{}, idle: outcomes{}, latency: outcomes{}, growth: map[int]outcomes{}}
+	m := measured{flood: outcomes{}, idle: outcomes{}, latency: outcomes{}, many: outcomes{}, growth: map[int]outcomes{}, busy: map[int]outcomes{}}
 	for round := range p.rounds { // interleaved, so that a machine's moods meet all alike
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, p.rounds)
 		for _, name := range inFlood {
@@ -84,6 +84,25 @@ func (p plan) run(ctx context.Context) error {
 		m.growth[n] = outcomes{}
 		for _, name := range inGrowth {
 			if err := runOne(ctx, self, "growth", name, host, n, m.growth[n]); err != nil {
+				return err
+			}
+		}
+	}
+	for range 3 {
+		for _, name := range inMany {
+			measurement := "growth"
+			if name == asFleet {
+				measurement = "many"
+			}
+			if err := runOne(ctx, self, measurement, name, host, fleetSize, m.many); err != nil {
+				return err
+			}
+		}
+		for _, n := range busy {
+			if m.busy[n] == nil {
+				m.busy[n] = outcomes{}
+			}
+			if err := runOne(ctx, self, "busy", asFleet, host, n, m.busy[n]); err != nil {
 				return err
 			}
 		}

@@ -77,7 +77,27 @@ func loadServer() http.Handler {
 			base64.RawURLEncoding.EncodeToString([]byte(`{"iat":0,"exp":86400,"permissions":["*"]}`)), r.Host, r.PathValue("server"))
 	})
 	mux.HandleFunc("GET /ws/{server}", serveSocket)
+	mux.HandleFunc("GET /api/client", serveList)
 	return mux
+}
+
+// serveList lists servers: as many, and of such a kind, as the key says: live.2000.
+func serveList(w http.ResponseWriter, r *http.Request) {
+	kind, number, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
+	total, _ := strconv.Atoi(number)
+	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	type entry struct {
+		Attributes map[string]string `json:"attributes"`
+	}
+	data := []entry{}
+	for i := (page - 1) * 100; i < min(page*100, total); i++ {
+		name := kind + "-" + strconv.Itoa(i)
+		data = append(data, entry{map[string]string{"identifier": name, "uuid": name, "name": name}})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"object": "list", "data": data, "meta": map[string]any{"pagination": map[string]int{"total": total}},
+	})
 }
 
 func serveSocket(w http.ResponseWriter, r *http.Request) {
@@ -110,6 +130,7 @@ func serveSocket(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	kind, arg, _ := strings.Cut(r.PathValue("server"), "-")
+	arg, _, _ = strings.Cut(arg, "-") // behind it stands the number of one of many
 	n, _ := strconv.Atoi(arg)
 	switch kind {
 	case "flood":
