@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +115,31 @@ func TestSeams(t *testing.T) {
 			cancel()
 			_ = conn.Close(ended, 1000, "")
 		})
+	}
+}
+
+// A fleet finds the load server's servers, and gets all of their lines.
+func TestFleet(t *testing.T) {
+	srv := httptest.NewServer(loadServer())
+	defer srv.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	const servers, lines = 120, 10 // on two pages
+	events, err := connectFleet(ctx, srv.Listener.Addr().String(), "flood-"+strconv.Itoa(lines), servers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ev := range events {
+		if _, ok := ev.Event.(pterosocket.ConsoleOutput); !ok {
+			continue
+		}
+		if n++; n == servers*(lines+1) {
+			cancel()
+		}
+	}
+	if n != servers*(lines+1) {
+		t.Errorf("%d lines", n)
 	}
 }
 

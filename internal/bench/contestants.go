@@ -42,7 +42,6 @@ var contestants = map[string]contestant{
 	"gorilla, bare":            {bareGorilla, false},
 	"gobwas, bare":             {bareGobwas, false},
 	"gws, bare":                {bareGws, true},
-	asFleet:                    {}, // see fleet.go
 }
 
 // library is pterosocket itself, from Connect to the events channel.

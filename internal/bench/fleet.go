@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,8 @@ const (
 	// fleetSize is how many quiet servers are compared, and busyEvents how many lines the busy ones print together.
 	fleetSize  = 2000
 	busyEvents = 2_000_000
+	// floodRate is how many lines a second one server prints while the others are quiet.
+	floodRate = 100_000
 	// asFleet is the contestant that watches all servers through one channel.
 	asFleet = "pterosocket, a fleet"
 )
@@ -101,8 +104,40 @@ func measureBusy(ctx context.Context, _ contestant, host string, n int) (result,
 	return result{}, io.ErrUnexpectedEOF
 }
 
-// fleets reports both.
-func fleets(b *strings.Builder, many outcomes, merged map[int]outcomes) {
+// measureQuiet receives quiet servers' lines, ten a second each, while one floods. It compares the times of their writing
+// with those of their receipt.
+func measureQuiet(ctx context.Context, _ contestant, host string, n int) (result, error) {
+	events, err := connectFleet(ctx, host, "mixed", n)
+	if err != nil {
+		return result{}, err
+	}
+	var took []float64
+	flooded := 0
+	for ev := range events {
+		line, ok := ev.Event.(pterosocket.ConsoleOutput)
+		switch {
+		case !ok:
+			continue
+		case strings.HasSuffix(ev.Server, "-0"):
+			flooded++
+			continue
+		}
+		text, _ := strings.CutPrefix(line.Line, "at ")
+		at, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return result{}, err
+		}
+		if took = append(took, float64(time.Now().UnixNano()-at)/1000); len(took) == latencyEvents {
+			break
+		}
+	}
+	took = took[len(took)/10:] // until it has settled
+	slices.Sort(took)
+	return result{P50: took[len(took)/2], P99: took[len(took)*99/100], PerSecond: float64(flooded)}, nil
+}
+
+// fleets reports all of it.
+func fleets(b *strings.Builder, many, quiet outcomes, merged map[int]outcomes) {
 	fmt.Fprintf(b, "\n## Fleet\n\n%d running servers in one process, a stats frame a second each and a line every two: through the one channel of a fleet, "+
 		"with a Connect each, and with npm pterosocket.\n\n| | cores | of a Connect each | MiB | KiB a server | goroutines |\n|---|---|---|---|---|---|\n", fleetSize)
 	single, _ := many.of("pterosocket", cpu)
@@ -120,4 +155,8 @@ func fleets(b *strings.Builder, many outcomes, merged map[int]outcomes) {
 		used, _ := merged[n].of(asFleet, cpu)
 		fmt.Fprintf(b, "| %d | %.0fk ±%.0f%% | %.2f | %.2f |\n", n, rate/1000, 100*spread, rate/one, used)
 	}
+	mid, _ := quiet.of(asFleet, p50)
+	high, spread := quiet.of(asFleet, p99)
+	fmt.Fprintf(b, "\nOne server prints %d lines a second, 99 print ten: a line of these is received after %.0f µs (median), "+
+		"%.0f µs ±%.0f%% (99th percentile).\n", floodRate, mid, high, 100*spread)
 }

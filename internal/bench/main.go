@@ -52,7 +52,7 @@ func client(ctx context.Context, args []string) error {
 		return fmt.Errorf("usage: client MEASUREMENT CONTESTANT HOST NUMBER")
 	}
 	c, ok := contestants[args[1]]
-	if !ok {
+	if !ok && args[1] != asFleet {
 		return fmt.Errorf("no contestant %q", args[1])
 	}
 	var n int
@@ -60,7 +60,7 @@ func client(ctx context.Context, args []string) error {
 		return err
 	}
 	measure, ok := map[string]func(context.Context, contestant, string, int) (result, error){
-		"flood": measureFlood, "idle": measureIdle, "latency": measureLatency, "growth": measureGrowth, "many": measureMany, "busy": measureBusy,
+		"flood": measureFlood, "idle": measureIdle, "latency": measureLatency, "growth": measureGrowth, "many": measureMany, "busy": measureBusy, "quiet": measureQuiet,
 	}[args[0]]
 	if !ok {
 		return fmt.Errorf("no measurement %q", args[0])

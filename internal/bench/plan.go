@@ -43,8 +43,8 @@ type outcomes map[string][]result
 
 // measured is all that a run came to.
 type measured struct {
-	flood, idle, latency, many outcomes
-	growth, busy               map[int]outcomes
+	flood, idle, latency, many, quiet outcomes
+	growth, busy                      map[int]outcomes
 }
 
 func (p plan) run(ctx context.Context) error {
@@ -58,7 +58,7 @@ func (p plan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m := measured{flood: outcomes{}, idle: outcomes{}, latency: outcomes{}, many: outcomes{}, growth: map[int]outcomes{}, busy: map[int]outcomes{}}
+	m := measured{flood: outcomes{}, idle: outcomes{}, latency: outcomes{}, many: outcomes{}, quiet: outcomes{}, growth: map[int]outcomes{}, busy: map[int]outcomes{}}
 	for round := range p.rounds { // interleaved, so that a machine's moods meet all alike
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, p.rounds)
 		for _, name := range inFlood {
@@ -105,6 +105,11 @@ func (p plan) run(ctx context.Context) error {
 			if err := runOne(ctx, self, "busy", asFleet, host, n, m.busy[n]); err != nil {
 				return err
 			}
+		}
+	}
+	for range 3 {
+		if err := runOne(ctx, self, "quiet", asFleet, host, 100, m.quiet); err != nil {
+			return err
 		}
 	}
 	return p.report(os.Stdout, m)

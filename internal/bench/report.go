@@ -36,7 +36,7 @@ func (p plan) report(w io.Writer, m measured) error {
 	p.memory(&b, m.idle)
 	latency(&b, m.latency)
 	growth(&b, m.growth)
-	fleets(&b, m.many, m.busy)
+	fleets(&b, m.many, m.quiet, m.busy)
 	fmt.Fprint(w, b.String())
 	if p.out == "" {
 		return nil

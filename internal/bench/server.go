@@ -92,6 +92,12 @@ func serveList(w http.ResponseWriter, r *http.Request) {
 	data := []entry{}
 	for i := (page - 1) * 100; i < min(page*100, total); i++ {
 		name := kind + "-" + strconv.Itoa(i)
+		if kind == "mixed" { // the first floods, the others are quiet
+			name = "pace-10-" + strconv.Itoa(i)
+			if i == 0 {
+				name = "pace-" + strconv.Itoa(floodRate) + "-0"
+			}
+		}
 		data = append(data, entry{map[string]string{"identifier": name, "uuid": name, "name": name}})
 	}
 	w.Header().Set("Content-Type", "application/json")
