@@ -109,6 +109,9 @@ func (d *fleetDay) live(fleet *pterosocket.Fleet, nodes int, length time.Duratio
 	var down int // the node that is down for an hour
 	for minute := 1; time.Since(start) < length; minute++ {
 		d.print()
+		for _, s := range d.servers {
+			s.ForgetReceived() // what the fake remembers is not what is measured
+		}
 		time.Sleep(time.Minute)
 		any := d.servers[d.r.IntN(len(d.servers))]
 		switch minute % 180 {
