@@ -36,7 +36,7 @@ func (s *session) catchUp(ctx context.Context) {
 	}
 	reading, err := s.readLog(ctx, held, seen, holdFor)
 	if ctx.Err() != nil {
-		return // run's end sees to what is held back
+		return // the session is ending, and console.end sees to what is held back
 	}
 	if err != nil {
 		s.cfg.Logger.Info("missed lines could not be looked for", "error", s.clean(err))
@@ -108,10 +108,10 @@ func (s *session) readSecond(ctx context.Context, r *recording) error {
 		case Status:
 			r.change(func() { r.offline = ev.State == StateOffline })
 		case JWTError:
-			return &authRefused{ev.Message}
+			return &authRefused{s.cleanText(ev.Message)}
 		case DaemonError:
 			if text := withoutEventID(ev.Message); text != ev.Message { // it answers this connection
-				return errors.New(printable(text, 200))
+				return errors.New(printable(s.cleanText(text), 200))
 			}
 		}
 	}
@@ -128,6 +128,7 @@ type logReader struct {
 	asked   time.Time       // zero: not yet, or to be asked once more
 	settled bool            // a pong has come since the replay has become quiet
 	first   *replay.Reading // of two
+	busy    <-chan error    // gets the outcome of what has begun; nil: nothing has
 }
 
 // A task is what a logReader does next.
@@ -145,6 +146,13 @@ const (
 func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if l.busy != nil {
+			<-l.busy
+		}
+	}()
 	for {
 		next, at, err := l.next(time.Now())
 		switch {
@@ -154,14 +162,18 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 			select {
 			case <-timer.C:
 			case <-l.recording.news:
+			case err = <-l.busy:
+				l.busy = nil
 			case <-ctx.Done():
 				err = context.Cause(ctx)
 			}
 		case next == ask:
-			err = l.recording.conn.Write(ctx, wire.AppendFrame(nil, wire.SendLogs, ""))
+			l.begin(ctx, func(ctx context.Context) error {
+				return l.recording.conn.Write(ctx, wire.AppendFrame(nil, wire.SendLogs, ""))
+			})
 		case next == ping:
-			err = l.recording.conn.Ping(ctx)
 			l.settled = true
+			l.begin(ctx, l.recording.conn.Ping)
 		default:
 			reading := l.recording.lay(l.seen)
 			reading.Reaches = reading.Reaches && next == lay
@@ -184,6 +196,13 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 	}
 }
 
+// begin does something that may take long, or for ever, beside everything else.
+func (l *logReader) begin(ctx context.Context, f func(context.Context) error) {
+	done := make(chan error, 1)
+	l.busy = done
+	go func() { done <- f(ctx) }()
+}
+
 // next returns what to do now, or until when to await what comes.
 func (l *logReader) next(now time.Time) (next task, at time.Time, err error) {
 	r := l.recording
@@ -192,7 +211,7 @@ func (l *logReader) next(now time.Time) (next task, at time.Time, err error) {
 	c := &r.collector
 	latest := l.began.Add(readingFor)
 	if l.hold > 0 && len(r.live) > 0 {
-		latest = r.live[0].At.Add(l.hold)
+		latest = l.began.Add(l.hold + max(0, r.live[0].At.Sub(l.began)))
 	}
 	isLate := !now.Before(latest)
 	switch {
@@ -204,7 +223,7 @@ func (l *logReader) next(now time.Time) (next task, at time.Time, err error) {
 		return await, now, errHeld
 	case !c.Begun() && (r.offline || l.owner.offline()):
 		return await, now, errOffline
-	case r.conn == nil:
+	case r.conn == nil, l.busy != nil:
 		return await, latest, nil
 	case l.asked.IsZero() && now.Before(c.AskAt()):
 		return await, earliest(c.AskAt(), latest), nil

@@ -123,14 +123,19 @@ func (c *client) authenticated(s *session, perms []Permission, known bool) {
 	c.change()
 }
 
-// deauthenticated notes that s takes no commands any more, for the time being or for ever. Nor does it tell the state.
+// deauthenticated notes that s takes no commands any more, for the time being or for ever. Nor does it tell the state;
+// what it told last is forgotten when its end has been dealt with.
 func (c *client) deauthenticated(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.session == s {
-		c.session, c.state, c.hasStats = nil, "", false
-		c.change()
+	if c.session != s {
+		return
 	}
+	c.session = nil
+	if !s.isEnding() {
+		c.state, c.hasStats = "", false
+	}
+	c.change()
 }
 
 // disconnected notes that there is no connection, and that nothing is known of the next one.

@@ -127,9 +127,9 @@ func (e *PanelError) Is(target error) bool {
 	return known && target == meaning.is && (!e.foreign || e.StatusCode == http.StatusTooManyRequests)
 }
 
-// HandshakeError is a daemon's refusal to open a websocket. With errors.Is it is ErrOriginRejected (403),
-// ErrServerNotFound (404) or ErrTooManyConnections (400 with that text, 429). A Dialer of your own returns it too, with
-// StatusCode and Body.
+// HandshakeError is a refusal to open a websocket. With errors.Is it is ErrOriginRejected (403), ErrServerNotFound (404)
+// or ErrTooManyConnections (400 with that text, 429), unless Body is a web page, which no daemon sends but a proxy before
+// it does. A Dialer of your own returns it too, with StatusCode and Body.
 type HandshakeError struct {
 	StatusCode int
 	Body       string // the first bytes of the answer
@@ -149,9 +149,10 @@ func (e *HandshakeError) Error() string {
 
 // Is maps status codes to the package's error values.
 func (e *HandshakeError) Is(target error) bool {
+	if strings.HasPrefix(strings.TrimSpace(e.Body), "<") {
+		return false
+	}
 	switch target {
-	case ErrUnauthorized:
-		return e.StatusCode == http.StatusUnauthorized
 	case ErrOriginRejected:
 		return e.StatusCode == http.StatusForbidden
 	case ErrServerNotFound:

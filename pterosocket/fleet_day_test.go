@@ -83,6 +83,7 @@ type fleetDay struct {
 	ended    int // tokens that ended unrenewed
 	inOrder  bool
 	panelOut bool
+	backAt   time.Time // when the panel was back
 }
 
 func (d *fleetDay) add(s *pterotest.Server) {
@@ -156,7 +157,7 @@ func (d *fleetDay) live(fleet *pterosocket.Fleet, nodes int, length time.Duratio
 func (d *fleetDay) panelIs(status int) {
 	d.srv.ResetPanel()
 	d.mu.Lock()
-	d.panelOut = status != http.StatusOK
+	d.panelOut, d.backAt = status != http.StatusOK, time.Now()
 	d.mu.Unlock()
 	if status == http.StatusOK {
 		return
@@ -182,7 +183,7 @@ func (d *fleetDay) watch(events <-chan pterosocket.FleetEvent) {
 			d.gaps++
 			gap[ev.Server] = true
 		case pterosocket.TokenExpired:
-			if !d.panelOut {
+			if !d.panelOut && ev.Time.Sub(d.backAt) > 2*time.Minute { // until all have had their turn
 				d.ended++
 				d.t.Logf("%v: a token of %s has ended", ev.Time, ev.Server)
 			}

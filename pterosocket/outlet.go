@@ -36,6 +36,10 @@ func outletOf[T Event](size int) *delivery.Outlet[T] {
 			ev, ok := Event(Lagged{Dropped: n}).(T)
 			return ev, ok
 		},
+		Told: func(ev T) int {
+			lagged, _ := Event(ev).(Lagged)
+			return lagged.Dropped
+		},
 	})
 }
 

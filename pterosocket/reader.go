@@ -53,7 +53,7 @@ func (s *session) read() error {
 		if err != nil {
 			s.count.framesSkipped.Add(1)
 			s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w",
-				printable(string(data[:min(len(data), 80)]), 80), err)})
+				printable(s.cleanText(string(data[:min(len(data), 4<<10)])), 80), err)})
 			continue
 		}
 		if err := s.handle(toEvent(frame)); err != nil {
@@ -79,10 +79,12 @@ func (s *session) handle(ev Event) error {
 		s.console.changed()
 		return nil
 	case JWTError:
+		ev.Message = s.cleanText(ev.Message)
 		err := s.onJWTError(ev.Message) // first, so that whoever reads the event finds that no commands are taken
 		s.owner.emit(ev)
 		return err
 	case DaemonError:
+		ev.Message = s.cleanText(ev.Message)
 		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is
 		// good.
 		text := withoutEventID(ev.Message)
@@ -91,6 +93,8 @@ func (s *session) handle(ev Event) error {
 			s.owner.answered(ev)
 			return nil
 		}
+		s.owner.emit(ev)
+		return nil
 	case TokenExpiring:
 		if !s.isFresh() {
 			s.trigger(ev.Name())
@@ -236,7 +240,7 @@ func (s *session) onTransfer(status string) error {
 
 // answer tells the renewer that its auth was refused, if that is in flight.
 func (s *session) answer(err error) {
-	s.update(func(p *shared) { p.pending = nil })
+	s.update(func(p *shared) { p.refused, p.pending = p.pending, nil })
 	s.tell(err)
 }
 

@@ -126,16 +126,17 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // establish logs in, and waits for what shows that the connection stands.
 func (s *session) establish(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	inTime := context.AfterFunc(s.connecting, func() { cancel(errAuthTimeout) })
-	err := s.login(ctx)
-	if err == nil {
-		s.awaitStatus(ctx)
-		err = context.Cause(ctx)
+	if deadline, ok := s.connecting.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, errAuthTimeout)
+		defer cancel()
 	}
-	if !inTime() || err != nil {
-		return cmp.Or(err, errAuthTimeout)
+	if err := s.login(ctx); err != nil {
+		return err
+	}
+	s.awaitStatus(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	s.update(func(p *shared) { p.stood = true })
 	s.stands()
@@ -175,7 +176,7 @@ func (s *session) login(ctx context.Context) error {
 			return err
 		}
 		if tok, err = s.freshToken(ctx); err != nil {
-			return err
+			return fmt.Errorf("%w (%v)", err, refused)
 		}
 		fresh = true
 	}
@@ -320,6 +321,7 @@ func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 			}
 			return err
 		case <-timer.C:
+			s.update(func(p *shared) { p.refused, p.pending = p.pending, nil }) // an answer that comes now is not the next one's
 			return errAuthTimeout
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -50,6 +50,7 @@ type shared struct {
 	phase   phase
 	token   *tokens.Token // the one in use, or, before the first auth success, on its way to be
 	pending *tokens.Token // the one of the auth in flight; nil when that has been answered
+	refused *tokens.Token // the last one that was refused
 	wanted  string        // why to renew at once; "": there is no reason
 	denied  time.Time     // when the daemon last said that a token was issued too early
 	asked   *request      // for stats, the last one
@@ -210,8 +211,10 @@ func (s *session) lasted() time.Duration {
 func (s *session) clean(err error) error {
 	p := s.look()
 	secrets := []string{s.cfg.APIKey, p.token.Token, s.first.Token}
-	if p.pending != nil {
-		secrets = append(secrets, p.pending.Token)
+	for _, tok := range []*tokens.Token{p.pending, p.refused} {
+		if tok != nil {
+			secrets = append(secrets, tok.Token)
+		}
 	}
 	return redact(err, secrets...)
 }

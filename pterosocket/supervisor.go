@@ -143,9 +143,10 @@ func (c *client) conclude(a *attempts, err error) {
 // until it is time for the next attempt. When there is to be none, it returns why.
 func (c *client) next(a *attempts, s *session, err error) error {
 	a.failures++
-	stood := s != nil && (s.look().stood || c.member != nil && s.reader.isUp)
+	c.disconnected()
+	// The consumer knows of a connection whose token was accepted, even if it was lost in that very moment.
+	stood := s != nil && (s.look().stood || s.reader.isUp && (a.connected || c.member != nil))
 	if stood {
-		c.disconnected()
 		// The short delays are reset only after a connection has lasted: accepting and dropping must not become a loop.
 		if !a.connected || s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()

@@ -24,33 +24,49 @@ const (
 	statsOverdue = 5 * time.Second
 )
 
-// write is the writer: the only goroutine that writes messages and pings.
+// write is the writer: the only goroutine that writes messages and pings, or its children do while it waits for them.
 //
 // A daemon handles each message in a goroutine of its own, so two that arrive together are handled in either order. But
 // it answers pings in the loop that starts these goroutines. So a ping follows each message, and the next waits for its
-// pong and pace.Settle more.
-func (s *session) write(ctx context.Context) error {
-	var settled time.Time // when the next message may be sent
-	keepAlive := time.Tick(s.cfg.PingInterval)
-	stats := statsWatch{since: time.Now()}
+// pong and pace.Settle more. An auth or a kill, whose order does not matter, waits for neither.
+func (s *session) write(ctx context.Context) (err error) {
+	var (
+		settled   time.Time  // when the next message may be sent
+		pong      chan error // gets the outcome of the ping that is under way; nil: none is
+		unsettled bool       // a message has been sent, and no pong of a ping behind it has come
+		isEarlier bool       // the ping that is under way was sent before it
+		tick      = time.Tick(s.cfg.PingInterval)
+		stats     = statsWatch{since: time.Now()}
+	)
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if pong != nil {
+			<-pong
+		}
+	}()
+	ping := func(f func(context.Context) error) {
+		done := make(chan error, 1)
+		pong = done
+		go func() { done <- f(ctx) }()
+	}
 	for ctx.Err() == nil {
 		var due <-chan time.Time
-		if r := s.queue.next(); r != nil {
+		if r := s.queue.next(); r != nil && (r.list() < others || !unsettled) {
 			delay := s.pace.Delay(time.Now(), r.event, r.list() < others)
-			if r.event != wire.Auth {
+			if r.list() == others {
 				delay = max(delay, time.Until(settled))
 			}
 			if delay <= 0 {
-				var err error
-				aside(func() {
-					var sent bool
-					if sent, err = s.writeOne(ctx, r); sent && r.event != wire.Auth {
-						err = s.barrier(ctx)
-						settled = time.Now().Add(pace.Settle)
-					}
-				})
-				if err != nil {
+				var sent bool
+				if aside(func() { sent, err = s.writeOne(ctx, r) }); err != nil {
 					return err
+				}
+				if sent && r.event != wire.Auth {
+					unsettled, isEarlier = true, pong != nil
+				}
+				if unsettled && pong == nil {
+					ping(s.barrier)
 				}
 				continue
 			}
@@ -59,14 +75,22 @@ func (s *session) write(ctx context.Context) error {
 		select {
 		case <-due:
 		case <-s.queue.wake:
-		case <-keepAlive:
-			var err error
-			aside(func() {
-				stats.look(s)
-				_, err = s.ping(ctx)
-			})
+		case <-tick:
+			stats.look(s)
+			if pong == nil {
+				ping(s.keepAlive)
+			}
+		case err := <-pong:
+			pong = nil
 			if err != nil {
 				return err
+			}
+			switch {
+			case unsettled && isEarlier:
+				isEarlier = false
+				ping(s.barrier)
+			case unsettled:
+				unsettled, settled = false, time.Now().Add(pace.Settle)
 			}
 		case <-ctx.Done():
 		}
@@ -74,35 +98,48 @@ func (s *session) write(ctx context.Context) error {
 	return nil // close settles what waits
 }
 
-// barrier waits until the daemon has answered a ping that was sent behind the last message.
+// barrier waits until the daemon has answered a ping that was sent behind the last message. One that answers none in
+// time takes no messages either, or not in order: errNoPong.
 func (s *session) barrier(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if answered, err := s.ping(ctx); answered || err != nil {
-			return err
+	for end := time.Now().Add(pongTimeout); ctx.Err() == nil; {
+		if s.ping(ctx) {
+			return nil
 		}
-		_ = backoff.Sleep(ctx, pingPause)
+		if !time.Now().Before(end) {
+			return errNoPong
+		}
+		_ = backoff.Sleep(ctx, pingPause) // it has failed at once; the reader tells why, if the connection ends
 	}
 	return nil
 }
 
-// ping pings once, and reports whether it was answered. When neither the pong nor any frame comes in time, the peer is
-// gone: errNoPong.
-func (s *session) ping(ctx context.Context) (answered bool, err error) {
-	timeout := pongTimeout
+// keepAlive pings once. When neither the pong nor any frame comes in time, the peer is gone: errNoPong.
+func (s *session) keepAlive(ctx context.Context) error {
+	frames, start := s.frames.Load(), time.Now()
+	if !s.ping(ctx) && ctx.Err() == nil && s.frames.Load() == frames && time.Since(start) >= s.pongTimeout() {
+		return errNoPong
+	}
+	return nil
+}
+
+// pongTimeout is how long a pong is waited for.
+func (s *session) pongTimeout() time.Duration {
 	if s.cfg.PingInterval > 0 {
-		timeout = min(timeout, s.cfg.PingInterval)
+		return min(pongTimeout, s.cfg.PingInterval)
 	}
-	start, frames := time.Now(), s.frames.Load()
-	pong, cancel := context.WithTimeout(ctx, timeout)
+	return pongTimeout
+}
+
+// ping pings once, and reports whether it was answered in time.
+func (s *session) ping(ctx context.Context) bool {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, s.pongTimeout())
 	defer cancel()
-	if s.conn.Ping(pong) == nil {
-		s.count.pingRTT.Store(int64(time.Since(start)))
-		return true, nil
+	if s.conn.Ping(ctx) != nil {
+		return false
 	}
-	if ctx.Err() == nil && pong.Err() != nil && s.frames.Load() == frames {
-		return false, errNoPong
-	}
-	return false, nil // the reader tells how the connection ends, if it does; if not, the next ping is answered
+	s.count.pingRTT.Store(int64(time.Since(start)))
+	return true
 }
 
 // A statsWatch asks for stats when a server that is not offline sends none: both frames may have been lost that told

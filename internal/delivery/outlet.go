@@ -23,6 +23,7 @@ type Policy[T any] struct {
 	Class         func(T) Class         // what becomes of an event
 	Size          func(T) int           // bytes
 	Lagged        func(n int) (T, bool) // tells that n events were given up; false: it cannot be told
+	Told          func(T) int           // how many a value of Lagged tells of; 0: it is an event
 }
 
 const (
@@ -188,11 +189,9 @@ func (o *Outlet[T]) Finish(patience func() Patience, last func(dropped int) T) (
 	if o.queue.passed == o.queue.pushed && o.offer(last(0)) {
 		return 0
 	}
-	dropped = o.giveUp()
-	room := o.makeRoom()
-	o.dropped.Add(uint64(room))
-	o.events <- last(dropped + room)
-	return dropped + room
+	dropped = o.giveUp() + o.makeRoom()
+	o.events <- last(dropped)
+	return dropped
 }
 
 // Close is Finish without a last event.
@@ -209,9 +208,9 @@ func (o *Outlet[T]) giveUp() (untold int) {
 	return untold
 }
 
-// makeRoom makes room in the channel for one event more, by giving up the newest in it, and returns how many were given
-// up.
-func (o *Outlet[T]) makeRoom() (dropped int) {
+// makeRoom makes room in the channel for one event more, by giving up the newest in it. It returns of how many events
+// nobody is told now.
+func (o *Outlet[T]) makeRoom() (untold int) {
 	if len(o.events) < cap(o.events) {
 		return 0
 	}
@@ -230,5 +229,13 @@ func (o *Outlet[T]) makeRoom() (dropped int) {
 	for _, v := range untaken[:keep] {
 		o.events <- v
 	}
-	return len(untaken) - keep
+	for _, v := range untaken[keep:] {
+		if n := o.queue.policy.Told(v); n > 0 { // these were given up before
+			untold += n
+			continue
+		}
+		untold++
+		o.dropped.Add(1)
+	}
+	return untold
 }

@@ -29,6 +29,7 @@ func policy(events, bytes int) Policy[string] {
 		},
 		Size:   func(s string) int { return len(s) },
 		Lagged: func(n int) (string, bool) { return fmt.Sprint("lagged ", n), true },
+		Told:   func(s string) (n int) { _, _ = fmt.Sscanf(s, "lagged %d", &n); return n },
 	}
 }
 
@@ -263,5 +264,49 @@ func TestRandomly(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// However far the consumer has come when nothing waits for it any more, what it got, what a Lagged told and what the end
+// tells are everything, and Dropped knows the rest.
+func TestTheEndTellsWhatNobodyWasTold(t *testing.T) {
+	for size := 1; size < 400; size = size*3/2 + 1 {
+		for taken := range 8 {
+			synctest.Test(t, func(t *testing.T) {
+				o := New(policy(size, 1<<30))
+				const n = 1000
+				lines, told, untold := 0, 0, 0
+				take := func(s string) {
+					var k int
+					switch {
+					case strings.HasPrefix(s, "line"):
+						lines++
+					default:
+						if _, err := fmt.Sscanf(s, "lagged %d", &k); err == nil {
+							told += k
+						} else if _, err := fmt.Sscanf(s, "end %d", &untold); err != nil {
+							t.Errorf("%q", s)
+						}
+					}
+				}
+				for i := range n {
+					o.Push(fmt.Sprint("line ", i))
+					if i%100 == 0 {
+						synctest.Wait()
+					}
+				}
+				for i := 0; i < taken && len(o.C()) > 0; i++ {
+					take(<-o.C())
+					synctest.Wait()
+				}
+				o.Finish(func() Patience { return Patience{Idle: -1} }, end)
+				for s := range o.C() {
+					take(s)
+				}
+				if lines+told+untold != n || int(o.Dropped()) != told+untold {
+					t.Errorf("size %d, %d taken: %d lines, %d told, %d at the end, of %d; %d dropped", size, taken, lines, told, untold, n, o.Dropped())
+				}
+			})
+		}
 	}
 }
