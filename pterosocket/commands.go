@@ -187,7 +187,7 @@ const (
 // has ended and the channel is closed; the consumer may call it itself. It is idempotent and always returns nil.
 func (c *Commands) Close() error {
 	if m := c.c.member; m != nil {
-		m.leave(nil)
+		m.leave(c.c, nil)
 		return nil
 	}
 	c.c.setPatience(delivery.Patience{Idle: closeIdle})
@@ -200,7 +200,7 @@ func (c *Commands) Close() error {
 // consumer is. It returns ErrEventsDropped when some of it had to be given up.
 func (c *Commands) Shutdown(ctx context.Context) error {
 	if m := c.c.member; m != nil {
-		m.leave(nil)
+		m.leave(c.c, nil)
 		return nil
 	}
 	c.c.setPatience(delivery.Patience{Until: ctx.Done()})

@@ -45,7 +45,7 @@ func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err 
 	if err == nil {
 		err = c.checkSocket(creds.Socket)
 	}
-	return creds, c.member.judged(redact(err, c.cfg.APIKey))
+	return creds, c.member.judged(c, redact(err, c.cfg.APIKey))
 }
 
 // ask asks Config.Credentials, or the panel when that is nil.
@@ -53,7 +53,7 @@ func (c *client) ask(ctx context.Context) (panel.Credentials, error) {
 	switch source := c.cfg.Credentials.(type) {
 	case nil:
 		p := panelOf(c.cfg)
-		p.Limit = c.member.learn()
+		p.Limit = c.member.learner()
 		return (&panelSource{p}).fetch(ctx)
 	case *panelSource:
 		return source.fetch(ctx)
@@ -95,7 +95,7 @@ func (p *panelSource) fetch(ctx context.Context) (panel.Credentials, error) {
 func panelError(err error) error {
 	var refused *panel.Error
 	if errors.As(err, &refused) {
-		return &PanelError{refused.StatusCode, refused.Code, refused.Detail, refused.RetryAfter, refused.Foreign}
+		return &PanelError{refused.StatusCode, refused.Code, refused.Detail, refused.RetryAfter, refused.Limit, refused.Foreign}
 	}
 	return err
 }

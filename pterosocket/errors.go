@@ -89,6 +89,7 @@ type PanelError struct {
 	Detail     string        // the panel's own words, or what is wrong with its answer
 	RetryAfter time.Duration // how long the panel wants to be left alone; 0 if it did not say
 
+	limit   int  // what a 429 tells of the limit that it is for; 0: nothing
 	foreign bool // it is not in the panel's own JSON, so it says nothing of the key or the server
 }
 

@@ -1,13 +1,14 @@
 package pterosocket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,7 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/breaker"
 	"github.com/pterosocket/pterosocket-go/internal/budget"
 	"github.com/pterosocket/pterosocket-go/internal/delivery"
+	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
 // A Fleet is many servers of one panel, all of whose events come through one channel. ConnectFleet returns it. All
@@ -26,6 +28,7 @@ type Fleet struct {
 	cfg     FleetConfig // with defaults
 	users   Config      // without
 	logging *busyHandler
+	limit   atomic.Int64 // of the user, as the panel has told it; 0: it has not
 	budget  *budget.Budget
 	breaker breaker.Breaker
 	out     *delivery.Mux[FleetEvent]
@@ -42,12 +45,15 @@ type Fleet struct {
 	dropped int            // how many events were given up at the end; set before done is closed
 
 	mu       sync.Mutex
-	members  []*member       // in the order in which they came
-	removed  map[string]bool // UUIDs that the user has removed, or left out: they stay out of refreshes
-	ending   bool            // no servers are added any more
-	surplus  int             // how many servers the budget does not keep alive, as last reported
-	past     Metrics         // of clients that are no more
-	refused  time.Time       // when the panel first refused the key; zero: it has not, or has taken it since
+	members  []*member                  // in the order in which they came
+	index    map[string]*member         // the same by UUID and ID, in lower case
+	removed  map[string]bool            // UUIDs that the user has removed, or left out: they stay out of refreshes
+	unknown  map[string]bool            // names that the panel does not know, which has been told
+	asked    map[string]tokens.Requests // for the tokens of servers that have left, or were restarted, by UUID
+	ending   bool                       // no servers are added any more
+	surplus  int                        // how many servers the budget does not keep alive, as last reported
+	past     Metrics                    // of clients that are no more
+	refused  time.Time                  // when the panel first refused the key; zero: it has not, or has taken it since
 	patience delivery.Patience
 	news     sync.Mutex    // guards changed, with no other lock taken
 	changed  chan struct{} // closed and replaced when a server, or patience, has changed
@@ -91,7 +97,10 @@ func ConnectFleet(ctx context.Context, cfg FleetConfig) (<-chan FleetEvent, *Fle
 		budget:   budget.New(cfg.RequestsPerMinute),
 		out:      delivery.NewMux[FleetEvent](delivery.Limits{Events: cfg.QueueSize, Bytes: cfg.QueueBytes}),
 		done:     make(chan struct{}),
+		index:    make(map[string]*member),
 		removed:  make(map[string]bool),
+		unknown:  make(map[string]bool),
+		asked:    make(map[string]tokens.Requests),
 		patience: delivery.Patience{Idle: cfg.DrainTimeout},
 		changed:  make(chan struct{}),
 	}
@@ -100,7 +109,7 @@ func ConnectFleet(ctx context.Context, cfg FleetConfig) (<-chan FleetEvent, *Fle
 	f.hard, f.cutShort = context.WithCancelCause(ctx)
 	f.soft, f.shut = context.WithCancelCause(f.hard)
 	var found found
-	hurried := atOnce
+	hurried := min(atOnce, f.budget.PerMinute()/4)
 	err = persist(f.soft, cfg.Config, func(ctx context.Context) error {
 		found, err = f.find(ctx, hurried)
 		hurried = 0
@@ -153,48 +162,36 @@ func (f *Fleet) source(server string, size int) *delivery.Source[FleetEvent] {
 func (f *Fleet) report(ev Event) { f.own.Push(FleetEvent{"", time.Now(), ev}) }
 
 // member returns the server of this ID or UUID; nil if there is none. f.mu is held.
-func (f *Fleet) member(name string) *member {
-	i := slices.IndexFunc(f.members, func(m *member) bool {
-		return strings.EqualFold(m.server.ID, name) || strings.EqualFold(m.server.UUID, name)
-	})
-	if i < 0 {
-		return nil
-	}
-	return f.members[i]
-}
+func (f *Fleet) member(name string) *member { return f.index[strings.ToLower(name)] }
 
-// known is member for callers from outside.
-func (f *Fleet) known(name string) (*member, error) {
+// known is member for callers from outside. It also returns the client that the server has now.
+func (f *Fleet) known(name string) (*member, *client, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if m := f.member(name); m != nil {
-		return m, nil
+		return m, m.client, nil
 	}
-	return nil, fmt.Errorf("%w: the fleet has no server %q", ErrServerNotFound, printable(name, 64))
+	return nil, nil, fmt.Errorf("%w: the fleet has no server %q", ErrServerNotFound, printable(name, 64))
 }
 
 // Commands returns what sends to a server, by ID or UUID. Before the server's first connection the methods that send
 // return ErrNotConnected, and Ready waits. Its Close and Shutdown are Remove. For a server that the fleet does not have,
-// errors.Is(err, ErrServerNotFound) holds.
+// errors.Is(err, ErrServerNotFound) holds. When the server has left, or was restarted, they are closed: ask again.
 func (f *Fleet) Commands(server string) (*Commands, error) {
-	m, err := f.known(server)
+	_, c, err := f.known(server)
 	if err != nil {
 		return nil, err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return &Commands{m.client}, nil
+	return &Commands{c}, nil
 }
 
-// Add adds a server, by identifier or UUID. It asks the panel for it, and does not wait for its connection. It returns
-// nil when the server is there already; one that has ended for good is tried again. It fails with what the panel says,
-// ErrServerNotFound among it, and with ErrClosed once the fleet has ended.
+// Add adds a server, by identifier or UUID, and keeps it whatever later lists say. It asks the panel for it, and does
+// not wait for its connection. It returns nil when the server is there already; one that has ended for good, or is just
+// leaving, is started again. It fails with what the panel says, ErrServerNotFound among it, and with ErrClosed once the
+// fleet has ended.
 func (f *Fleet) Add(ctx context.Context, server string) error {
 	if server == "" || strings.ContainsFunc(server, notIdentifier) {
 		return fmt.Errorf("%w: the server must be an identifier or UUID: letters, digits and hyphens", ErrInvalidConfig)
-	}
-	if _, err := f.known(server); err == nil {
-		return f.Restart(server)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -204,18 +201,23 @@ func (f *Fleet) Add(ctx context.Context, server string) error {
 	}
 	found, err := lookupOnce(ctx, f.panel(server))
 	if err = f.judged(err); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
-		return err
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.removed, found.UUID)
-	defer f.admitLocked()
-	if !f.add(found) {
+	if f.isEnding() {
 		return ErrClosed
 	}
+	delete(f.removed, found.UUID)
+	m := f.member(found.UUID)
+	if m == nil {
+		f.add(found, true)
+	} else {
+		m.byHand = true
+		f.update(m, found)
+		f.restart(m)
+	}
+	f.admitLocked()
 	return nil
 }
 
@@ -223,9 +225,9 @@ func (f *Fleet) Add(ctx context.Context, server string) error {
 // consumer may call it; the server's last event is ServerRemoved. For a server that the fleet does not have,
 // errors.Is(err, ErrServerNotFound) holds.
 func (f *Fleet) Remove(server string) error {
-	m, err := f.known(server)
+	m, c, err := f.known(server)
 	if err == nil {
-		m.leave(nil)
+		m.leave(c, nil)
 	}
 	return err
 }
@@ -239,14 +241,24 @@ func (f *Fleet) Restart(server string) error {
 	switch {
 	case m == nil:
 		return fmt.Errorf("%w: the fleet has no server %q", ErrServerNotFound, printable(server, 64))
-	case f.ending:
+	case f.isEnding():
 		return ErrClosed
 	case m.hasEnded():
-		f.past = f.past.plus((&Commands{m.client}).Metrics())
-		f.start(m)
+		f.restart(m)
 		f.admitLocked()
 	}
 	return nil
+}
+
+// restart starts a member again that has ended, or, when it has, that is leaving. f.mu is held.
+func (f *Fleet) restart(m *member) {
+	switch {
+	case f.isEnding():
+	case m.hasEnded():
+		f.start(m)
+	case m.gone:
+		m.gone, m.again = false, true
+	}
 }
 
 // Ready waits until every server stands or has ended for good. Those that are suspended, being installed or transferred
@@ -282,7 +294,7 @@ func (f *Fleet) progress() (waiting, surplus int) {
 	defer f.mu.Unlock()
 	for _, m := range f.members {
 		switch {
-		case m.hasEnded(), !m.server.isAvailable(), (&Commands{m.client}).Connected():
+		case m.hasEnded(), m.gone, m.holds&isUnavailable != 0, (&Commands{m.client}).Connected():
 		case m.holds&isSurplus != 0:
 			surplus++
 		default:

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/breaker"
@@ -26,7 +28,11 @@ type member struct {
 	client *client // a new one after Restart
 	holds  hold
 	free   chan struct{} // closed when nothing holds it any more; replaced when something does
+	byHand bool          // Add wants it, whatever a list says
+	added  time.Time     // when it came
+	shown  bool          // its ServerAdded has been handed on, and not its ServerRemoved
 	gone   bool          // it leaves the fleet when its client has ended
+	again  bool          // it is to be started again when its client has ended
 	ended  time.Time     // when its client ended for good; zero: it has not
 }
 
@@ -38,71 +44,104 @@ const (
 	isUnavailable                  // the panel lists it as suspended, or being installed or transferred
 )
 
-// add adds a server, and reports false when the fleet is ending. f.mu is held.
-func (f *Fleet) add(s Server) bool {
-	if f.ending || f.soft.Err() != nil {
-		return false
+// isEnding reports whether no servers are started any more. f.mu is held.
+func (f *Fleet) isEnding() bool { return f.ending || f.soft.Err() != nil }
+
+// add adds a server, if the fleet is not ending. f.mu is held.
+func (f *Fleet) add(s Server, byHand bool) {
+	if f.isEnding() {
+		return
 	}
-	if m := f.member(s.UUID); m != nil {
-		return true
-	}
-	m := &member{fleet: f, id: s.ID, source: f.source(s.ID, f.cfg.Config.QueueSize), server: s, free: make(chan struct{})}
+	m := &member{fleet: f, id: s.ID, byHand: byHand, added: time.Now(), source: f.source(s.ID, f.cfg.Config.QueueSize), server: s, free: make(chan struct{})}
 	close(m.free)
 	f.members = append(f.members, m)
+	f.index[strings.ToLower(s.UUID)] = m
+	if id := strings.ToLower(s.ID); f.index[id] == nil {
+		f.index[id] = m
+	}
 	f.start(m)
-	return true
 }
 
 // start gives a member a client, and starts it. f.mu is held.
 func (f *Fleet) start(m *member) {
+	if m.client != nil {
+		f.retire(m)
+	}
 	cfg := f.cfg.Config
 	cfg.Server = m.id
-	c, server := newClient(f.hard, cfg, m), m.server
+	c := newClient(f.hard, cfg, m)
 	c.member = m
-	m.client, m.ended = c, time.Time{}
-	m.setHold(isUnavailable, !server.isAvailable())
+	m.client, m.ended, m.gone, m.again = c, time.Time{}, false, false
+	m.setHold(isUnavailable, !m.server.isAvailable() && f.cfg.Refresh > 0) // nobody would find out that it is over
 	f.group.Go(func() error {
-		m.live(c, server)
+		m.live(c)
 		return nil
 	})
 }
 
-// replace gives a member that has ended a new client. f.mu is held.
-func (f *Fleet) replace(m *member) {
-	f.past = f.past.plus((&Commands{m.client}).Metrics())
-	f.start(m)
+// retire keeps what a client leaves behind: its counters, and when it asked for tokens, which the panel counts on.
+func (f *Fleet) retire(m *member) {
+	f.past = f.past.plus(m.client.count.snapshot(0))
+	for uuid, asked := range f.asked {
+		if time.Since(asked[len(asked)-1]) > 2*time.Minute {
+			delete(f.asked, uuid)
+		}
+	}
+	f.asked[m.server.UUID] = m.client.tokens.Requests()
+}
+
+// forget takes a member out whose client has ended. f.mu is held.
+func (f *Fleet) forget(m *member) {
+	f.retire(m)
+	f.past.Dropped += m.source.Dropped()
+	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
+	maps.DeleteFunc(f.index, func(_ string, other *member) bool { return other == m })
 }
 
 // live is the member's goroutine.
-func (m *member) live(c *client, server Server) {
-	aside(func() { m.begin(c, server) })
+func (m *member) live(c *client) {
+	aside(func() { m.begin(c) })
 	<-c.done
 	isSkipped := errors.Is(c.err, ErrSkipServer)
 	f := m.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m.ended = time.Now()
-	if m.gone || isSkipped {
+	m.ended, m.shown = time.Now(), false
+	if !isSkipped && !f.isEnding() {
+		m.push(ServerRemoved{m.server, c.err})
+	}
+	switch {
+	case m.again && !f.isEnding():
+		f.start(m)
+	case m.gone || isSkipped:
 		f.forget(m)
 	}
 	if isSkipped {
-		f.removed[server.UUID] = true
-	} else if !f.ending {
-		m.push(ServerRemoved{m.server, c.err})
+		f.removed[m.server.UUID] = true
 	}
 	f.admitLocked()
 	f.announce()
 }
 
 // begin lets the client begin, if Each wants it to.
-func (m *member) begin(c *client, server Server) {
-	cfg, err := m.fleet.configFor(c.soft, server)
+func (m *member) begin(c *client) {
+	f := m.fleet
+	f.mu.Lock()
+	server := m.server
+	asked := f.asked[server.UUID]
+	f.mu.Unlock()
+	cfg, err := f.configFor(c.soft, server)
 	if errors.Is(err, ErrSkipServer) {
 		c.abandon(err)
 		return
 	}
-	m.push(ServerAdded{server})
+	f.mu.Lock()
+	m.shown = true
+	m.push(ServerAdded{m.server})
+	f.mu.Unlock()
+	m.source.Limit(cfg.QueueSize)
 	c.configure(cfg)
+	c.tokens.Follow(asked)
 	if err != nil {
 		c.shut(err)
 	}
@@ -126,18 +165,16 @@ func (f *Fleet) configFor(ctx context.Context, server Server) (Config, error) {
 	return cfg, err
 }
 
-// forget takes a member out whose client has ended. f.mu is held.
-func (f *Fleet) forget(m *member) {
-	f.past = f.past.plus((&Commands{m.client}).Metrics())
-	f.members = slices.DeleteFunc(f.members, func(other *member) bool { return other == m })
-}
-
-// leave ends the member, which leaves the fleet then: because of err, or, if that is nil, since the user wants it.
-func (m *member) leave(err error) {
+// leave ends the member, which leaves the fleet then: because of err, or, if that is nil, since the user wants it. A
+// client that is no longer the member's, or a member that has left, does nothing.
+func (m *member) leave(c *client, err error) {
 	f := m.fleet
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m.gone = true
+	if m.client != c || !slices.Contains(f.members, m) {
+		return
+	}
+	m.gone, m.again = true, false
 	if err == nil {
 		err = errClosing
 		f.removed[m.server.UUID] = true
@@ -146,8 +183,8 @@ func (m *member) leave(err error) {
 		f.forget(m)
 		return
 	}
-	m.client.shut(err)
-	time.AfterFunc(networkEnd, func() { m.client.cutShort(err) })
+	c.shut(err)
+	time.AfterFunc(networkEnd, func() { c.cutShort(err) })
 }
 
 func (m *member) hasEnded() bool { return !m.ended.IsZero() }
@@ -164,13 +201,28 @@ func (m *member) setHold(h hold, on bool) {
 	case was != 0 && m.holds == 0:
 		close(m.free)
 	}
+	if was != m.holds {
+		m.fleet.announce()
+	}
 }
 
-// turn waits until the member may ask the panel for a token.
-func (m *member) turn(ctx context.Context) error {
+// isHeld reports whether the member may not ask for a token.
+func (m *member) isHeld() bool {
+	m.fleet.mu.Lock()
+	defer m.fleet.mu.Unlock()
+	return m.holds != 0
+}
+
+// turn waits until the client may ask the panel for a token.
+func (m *member) turn(ctx context.Context, c *client) error {
 	f := m.fleet
-	c := m.client // that of the caller
 	if s, _ := c.current(); s != nil {
+		f.mu.Lock()
+		isSurplus := m.holds&isSurplus != 0
+		f.mu.Unlock()
+		if isSurplus {
+			return errSurplus
+		}
 		return f.budget.Wait(ctx, budget.Renewal, s.look().token.Expires)
 	}
 	urgency := budget.First
@@ -192,25 +244,29 @@ func (m *member) turn(ctx context.Context) error {
 	}
 }
 
-// learn returns what takes the limits that the panel's answers tell.
-func (m *member) learn() func(panel.Limit) {
+// learner returns what takes the limits that the answers for this server tell.
+func (m *member) learner() func(panel.Limit) {
 	if m == nil {
 		return nil
 	}
-	return m.fleet.learn
+	return m.fleet.learnMore
 }
 
-// judged looks at the outcome of a request for credentials, and returns what the client is to make of it.
-func (m *member) judged(err error) error {
+// judged looks at the outcome of a client's request for credentials, and returns what the client is to make of it. What
+// another key is told, or another source tells, concerns that server alone.
+func (m *member) judged(c *client, err error) error {
 	if m == nil {
 		return err
 	}
-	err = m.fleet.judged(err)
+	f := m.fleet
+	if c.cfg.Credentials == nil && c.cfg.APIKey == f.cfg.APIKey && c.cfg.Origin == f.cfg.Origin {
+		err = f.judged(err)
+	}
 	var refused *PanelError
 	if errors.As(err, &refused) && refused.StatusCode == http.StatusConflict {
-		if s, _ := m.client.current(); s == nil { // it is asked again when the list is
+		if s, _ := c.current(); s == nil { // it is asked again when the list is
 			later := *refused
-			later.RetryAfter = max(later.RetryAfter, m.fleet.refreshEvery())
+			later.RetryAfter = max(later.RetryAfter, f.refreshEvery())
 			err = &later
 		}
 	}
@@ -222,7 +278,7 @@ func (m *member) reach(ctx context.Context, host string) (*breaker.Try, error) {
 	if m == nil || host == "" {
 		return nil, nil
 	}
-	return m.fleet.breaker.Await(ctx, host)
+	return m.fleet.breaker.Await(ctx, host, m)
 }
 
 // count counts a handshake with a daemon that waits for nobody.
@@ -287,6 +343,9 @@ func (f *Fleet) judged(err error) error {
 		}
 		return fmt.Errorf("%s; it is asked once more in %v", err, refusedAgain) // errors.Is must not make it final
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests:
+		if 0 < refused.limit && refused.limit <= serverLimit { // the server's, which others have used
+			return err
+		}
 		wait := refused.RetryAfter
 		if wait == 0 {
 			wait = time.Minute
@@ -300,15 +359,22 @@ func (f *Fleet) judged(err error) error {
 // tell the user's.
 const serverLimit = 5
 
-// learn takes what an answer of the panel tells of its limits.
+// learn takes what the answer of a list or a lookup tells of the user's limit.
 func (f *Fleet) learn(l panel.Limit) {
-	if l.Requests > serverLimit {
+	f.limit.Store(int64(l.Requests))
+	f.budget.Learn(l.Requests, l.Remaining, l.Every)
+	f.admit()
+}
+
+// learnMore takes what an answer for credentials tells, if it is of the user's limit: it tells the smaller of that and
+// the server's own.
+func (f *Fleet) learnMore(l panel.Limit) {
+	if l.Requests > serverLimit && int64(l.Requests) == f.limit.Load() {
 		f.budget.Learn(l.Requests, l.Remaining, l.Every)
-		f.admit()
 	}
 }
 
-// admit decides which servers the budget keeps alive: the first ones.
+// admit decides which servers the budget keeps alive: the first ones. Those that cannot be connected do not count.
 func (f *Fleet) admit() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -320,7 +386,7 @@ func (f *Fleet) admitLocked() {
 	surplus := 0
 	for _, m := range f.members {
 		isOver := false
-		if !m.hasEnded() {
+		if !m.hasEnded() && m.holds&isUnavailable == 0 {
 			room--
 			isOver = room < 0
 		}

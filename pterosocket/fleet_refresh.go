@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/internal/budget"
@@ -20,8 +21,9 @@ const (
 // found is what the panel tells of the servers that a fleet is to have.
 type found struct {
 	servers []Server
-	unknown []string // names that the panel does not know
-	isWhole bool     // nothing is missing
+	unknown []string  // names that the panel does not know
+	isWhole bool      // nothing is missing
+	began   time.Time // when the panel began to be asked
 }
 
 // find asks the panel which servers the fleet is to have. So many requests do not wait for their turn.
@@ -44,11 +46,11 @@ func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
 	}
 	byName := make(map[string]Server, 2*len(all))
 	for _, s := range all {
-		byName[s.ID], byName[s.UUID] = s, s
+		byName[strings.ToLower(s.ID)], byName[strings.ToLower(s.UUID)] = s, s
 	}
 	var some found
 	for _, name := range names {
-		if s, ok := byName[name]; ok {
+		if s, ok := byName[strings.ToLower(name)]; ok {
 			some.servers = append(some.servers, s)
 		} else {
 			some.unknown = append(some.unknown, name)
@@ -99,7 +101,9 @@ func (f *Fleet) refresh() error {
 		case <-f.soft.Done():
 			return nil
 		}
+		began := time.Now()
 		found, err := f.find(f.soft, 0)
+		found.began = began
 		if f.soft.Err() != nil {
 			return nil
 		}
@@ -121,37 +125,48 @@ func (f *Fleet) apply(found found) {
 		m := f.member(s.UUID)
 		switch {
 		case f.removed[s.UUID]:
-			continue
 		case m == nil:
-			f.add(s)
-			continue
-		case m.server != s:
-			m.server = s
-			m.push(ServerChanged{s})
-		}
-		m.setHold(isUnavailable, !s.isAvailable())
-		if m.hasEnded() && time.Since(m.ended) >= againAfter && !f.ending {
-			f.past = f.past.plus((&Commands{m.client}).Metrics())
-			f.start(m)
+			f.add(s, false)
+		default:
+			f.update(m, s)
+			if m.hasEnded() && time.Since(m.ended) >= againAfter {
+				f.restart(m)
+			}
 		}
 	}
-	var gone []*member
-	for _, m := range f.members {
-		if found.isWhole && !listed[m.server.UUID] {
-			gone = append(gone, m)
+	gone := make(map[*member]*client)
+	for _, m := range f.members { // one that was added while the list was read need not be in it
+		if found.isWhole && !listed[m.server.UUID] && !m.byHand && m.added.Before(found.began) {
+			gone[m] = m.client
 		}
 	}
+	isUnknown := make(map[string]bool)
 	for _, name := range found.unknown {
-		if !f.removed[name] { // once
-			f.removed[name] = true
+		if !found.isWhole || f.member(name) != nil {
+			continue
+		}
+		isUnknown[name] = true
+		if !f.unknown[name] { // once
 			err := fmt.Errorf("%w: the panel does not know %q, or the key's user may not open it", ErrServerNotFound, name)
 			f.source(name, 1).Push(FleetEvent{name, time.Now(), ServerRemoved{Server{ID: name}, err}})
 		}
 	}
+	f.unknown = isUnknown
 	f.admitLocked()
 	f.mu.Unlock()
-	for _, m := range gone {
-		m.leave(fmt.Errorf("%w: the panel no longer lists it", ErrServerNotFound))
+	for m, c := range gone {
+		m.leave(c, fmt.Errorf("%w: the panel no longer lists it", ErrServerNotFound))
 	}
 	f.announce()
+}
+
+// update lets a member know what the panel tells of its server now. f.mu is held.
+func (f *Fleet) update(m *member, s Server) {
+	if m.server != s {
+		m.server = s
+		if m.shown {
+			m.push(ServerChanged{s})
+		}
+	}
+	m.setHold(isUnavailable, !s.isAvailable() && f.cfg.Refresh > 0)
 }

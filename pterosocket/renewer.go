@@ -202,7 +202,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 			log.Debug("renewed the token", "next", time.Until(tok.RenewAt))
 			return nil
 		}
-		if ctx.Err() != nil || errors.Is(err, errMoved) {
+		if ctx.Err() != nil || errors.Is(err, errMoved) || errors.Is(err, errSurplus) {
 			return err
 		}
 		delay := retry.Next()

@@ -127,6 +127,8 @@ var (
 	errMoved       = errors.New("the server has moved to another node")
 	errTransferred = errors.New("a transfer has ended, and the server may be on another node now")
 	errNoPong      = errors.New("the daemon answers no ping: the network or the daemon is gone")
+	errProbed      = errors.New("the daemon is up again; a fresh token is needed")
+	errSurplus     = errors.New("the fleet's budget of requests does not keep this server alive")
 	errNotRenewed  = errors.New("the daemon does not accept fresh tokens on this connection")
 	errAuthTimeout = errors.New("the daemon did not answer the auth message")
 )

@@ -64,7 +64,7 @@ func (c *client) configure(cfg Config) {
 		Log:        c.cfg.Logger,
 	}
 	if c.member != nil {
-		c.tokens.Turn = c.member.turn
+		c.tokens.Turn = func(ctx context.Context) error { return c.member.turn(ctx, c) }
 	}
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
 }
@@ -168,7 +168,9 @@ func (c *client) next(a *attempts, s *session, err error) error {
 	if err != nil {
 		return err
 	}
-	c.report(a, s, stood, delay, a.failure)
+	if err := a.failure; !errors.Is(err, errProbed) {
+		c.report(a, s, stood, delay, err)
+	}
 	switch {
 	case backoff.Sleep(a.connecting, delay) == nil:
 		return nil
@@ -230,28 +232,23 @@ func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration
 
 // open makes one connection, which is to be authenticated yet.
 func (c *client) open(a *attempts) (*session, error) {
-	try, err := c.member.reach(a.connecting, a.host)
-	defer func() { try.Done() }()
+	tok, try, err := c.way(a)
+	defer try.Done()
 	if err != nil {
 		return nil, err
-	}
-	tok, err := c.token(a.connecting, try)
-	if err != nil {
-		return nil, err
-	}
-	if host := hostOf(tok.Socket); host != a.host {
-		a.host = host
-		try.Done()
-		if try, err = c.member.reach(a.connecting, host); err != nil {
-			return nil, err
-		}
 	}
 	if err := try.Begin(a.connecting); err != nil {
 		return nil, err
 	}
 	a.probed = try.IsProbe()
 	conn, err := c.dial(a.connecting, tok)
-	try.Answered(isAnswered(err))
+	if a.connecting.Err() == nil {
+		try.Answered(isAnswered(err))
+	}
+	if err == nil && a.probed && !time.Now().Before(tok.Expires) { // the daemon is up, and that was all to find out
+		_ = conn.Close(a.connecting, closeNormal, "")
+		return nil, errProbed
+	}
 	if err != nil {
 		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
 		if errors.Is(err, ErrServerNotFound) && !a.notFound && (a.connected || time.Since(tok.Received) > dialTimeout) {
@@ -286,20 +283,35 @@ func (c *client) open(a *attempts) (*session, error) {
 	return newSession(conn, sc), nil
 }
 
-// token returns the token to connect with. One that tries a daemon which is down for others needs no good one, and asks
-// the panel seldom, in case the server is elsewhere now.
-func (c *client) token(ctx context.Context, try *breaker.Try) (tok *tokens.Token, err error) {
-	if tok = c.tokens.Last(); tok != nil && try.IsProbe() {
-		if !try.MayAsk(askAnew) {
-			return tok, nil
-		}
-		c.tokens.Forget()
+// way returns the token to connect with, and the leave of the others in a fleet to use it. One that tries a daemon which
+// is down, for all of them, needs no good token. It asks the panel seldom, in case the server is elsewhere now, and
+// nobody waits for it meanwhile.
+func (c *client) way(a *attempts) (*tokens.Token, *breaker.Try, error) {
+	try, err := c.member.reach(a.connecting, a.host)
+	if err != nil {
+		return nil, nil, err
 	}
-	tok, err = c.tokens.Get(ctx)
+	if tok := c.tokens.Last(); try.IsProbe() && (c.member.isHeld() || !try.MayAsk(askAnew)) {
+		return tok, try, nil
+	}
+	if try.IsProbe() {
+		c.tokens.Forget()
+		try.Done()
+		try = nil
+	}
+	tok, err := c.tokens.Get(a.connecting)
 	if errors.Is(err, tokens.ErrBudget) {
 		err = fmt.Errorf("%w: %w", ErrRateLimited, err)
 	}
-	return tok, redact(err, c.cfg.APIKey)
+	if err != nil {
+		return nil, try, redact(err, c.cfg.APIKey)
+	}
+	if host := hostOf(tok.Socket); host != a.host || try == nil {
+		a.host = host
+		try.Done()
+		try, err = c.member.reach(a.connecting, host)
+	}
+	return tok, try, err
 }
 
 func hostOf(socket string) string {

@@ -34,6 +34,7 @@ type host struct {
 
 	// These belong to whoever holds Breaker.mu.
 	down    bool
+	failed  any           // whose handshake was not answered last; nil: they are
 	probed  time.Time     // when it was last tried while it was down
 	asked   time.Time     // when the panel was last asked where its servers are
 	probing bool          // somebody is trying it, or about to
@@ -61,14 +62,15 @@ func (b *Breaker) find(name string) *host {
 type Try struct {
 	b       *Breaker
 	h       *host
+	who     any
 	isProbe bool
 	isBegun bool
 }
 
-// Await waits until a host is up, or until it is this client's turn to try whether it is.
-func (b *Breaker) Await(ctx context.Context, name string) (*Try, error) {
+// Await waits until a host is up, or until it is this client's turn to try whether it is. who names the client.
+func (b *Breaker) Await(ctx context.Context, name string, who any) (*Try, error) {
 	b.mu.Lock()
-	t := &Try{b: b, h: b.find(name)}
+	t := &Try{b: b, h: b.find(name), who: who}
 	b.mu.Unlock()
 	if err := t.await(ctx); err != nil {
 		return nil, err
@@ -149,15 +151,21 @@ func (b *Breaker) Count(name string) {
 	b.find(name).starts.Reserve()
 }
 
-// Answered notes whether the host has answered the handshake. One that has is up, one that has not is down.
+// Answered notes whether the host has answered the handshake. One that has is up. One that has not answered two clients,
+// one behind the other, is down; if it is one client alone, that may be its own fault.
 func (t *Try) Answered(answered bool) {
 	if t == nil {
 		return
 	}
 	t.b.mu.Lock()
 	defer t.b.mu.Unlock()
-	if t.h.down == answered {
-		t.h.down = !answered
+	isDown := !answered && (t.h.down || t.h.failed != nil && t.h.failed != t.who)
+	t.h.failed = t.who
+	if answered {
+		t.h.failed = nil
+	}
+	if t.h.down != isDown {
+		t.h.down = isDown
 		t.h.probed = time.Now()
 		t.h.asked = t.h.probed // by now the URL was right
 		t.h.announce()

@@ -24,7 +24,7 @@ type daemon struct {
 
 // dial makes one handshake, which takes 50 ms.
 func (d *daemon) dial(ctx context.Context, b *Breaker) (answered bool) {
-	try, err := b.Await(ctx, "daemon")
+	try, err := b.Await(ctx, "daemon", new(int)) // each time as another client
 	if err != nil {
 		return false
 	}
@@ -116,7 +116,7 @@ func TestGivingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b Breaker
 		var d daemon
-		if d.dial(t.Context(), &b) {
+		if d.dial(t.Context(), &b) || d.dial(t.Context(), &b) {
 			t.Fatal("it is down")
 		}
 		enough := errors.New("enough")
@@ -125,7 +125,7 @@ func TestGivingUp(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if _, err := b.Await(ctx, "daemon"); !errors.Is(err, enough) {
+				if _, err := b.Await(ctx, "daemon", new(int)); !errors.Is(err, enough) {
 					t.Error(err)
 				}
 			})
@@ -137,7 +137,7 @@ func TestGivingUp(t *testing.T) {
 		// Five have begun and do not end: the sixth gives up.
 		var tries []*Try
 		for range atOnce {
-			try, err := b.Await(t.Context(), "daemon")
+			try, err := b.Await(t.Context(), "daemon", new(int))
 			if err != nil || try.Begin(t.Context()) != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +145,7 @@ func TestGivingUp(t *testing.T) {
 		}
 		ctx, cancel = context.WithTimeoutCause(t.Context(), time.Second, enough)
 		defer cancel()
-		sixth, _ := b.Await(ctx, "daemon")
+		sixth, _ := b.Await(ctx, "daemon", new(int))
 		if err := sixth.Begin(ctx); !errors.Is(err, enough) {
 			t.Error(err)
 		}
@@ -157,7 +157,7 @@ func TestGivingUp(t *testing.T) {
 		// Nor does it cost a place to give up while waiting for the next beginning.
 		for range 2 * atOnce {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-			try, _ := b.Await(ctx, "daemon")
+			try, _ := b.Await(ctx, "daemon", new(int))
 			_ = try.Begin(ctx)
 			try.Done()
 			cancel()

@@ -75,7 +75,7 @@ func (b *Budget) Learn(limit, remaining int, every time.Duration) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.learned = int(time.Duration(limit) * time.Minute / every)
+	b.learned = int(float64(min(limit, 1e6)) * float64(time.Minute) / float64(every))
 	if remaining <= limit/10 {
 		b.narrow = time.Now().Add(min(every, window))
 	}

@@ -7,8 +7,8 @@ import "sync"
 // what the others leave free, and when there is none, the source with the longest queue gives up its oldest event.
 //
 // An event goes straight into the channel while that has room and nothing is queued. Otherwise it is queued, and a
-// goroutine that exists only while something is queued sends. A source's newest event of class Latest takes the place
-// of one that is queued, unless one of class Keep is queued behind that.
+// goroutine that exists only while something is queued sends. A source's newest event of class Latest is queued behind
+// everything, in the place of one that is queued, unless one of class Keep is queued behind that.
 type Mux[T any] struct {
 	exit[T]
 	limits Limits
@@ -30,7 +30,6 @@ type Limits struct{ Events, Bytes int }
 type Source[T any] struct {
 	mux     *Mux[T]
 	queue   queue[T]
-	latest  uint64 // the number of the last Latest, unless one of class Keep has come since
 	dropped uint64
 }
 
@@ -73,18 +72,17 @@ func (s *Source[T]) add(class Class, v T) {
 		default:
 		}
 	}
-	wasEmpty := q.passed == q.pushed
+	wasEmpty := !q.hasMore()
 	s.change(func() {
-		if class == Latest && q.replace(s.latest, v) {
-			return
-		}
-		q.pushed++
-		q.push(class, v)
 		switch class {
 		case Latest:
-			s.latest = q.pushed
+			q.setLatest(v)
 		case Keep:
-			s.latest = 0
+			q.keepLatest()
+			fallthrough
+		default:
+			q.pushed++
+			q.push(class, v)
 		}
 		for q.full(0) && q.drop() {
 			s.dropped++
@@ -165,7 +163,7 @@ func (m *Mux[T]) send() {
 			}
 			s.change(func() { s.queue.pass(p) })
 		}
-		if s.queue.passed < s.queue.pushed {
+		if s.queue.hasMore() {
 			m.turns = append(m.turns, s)
 		}
 		if len(m.turns) == 0 {
@@ -189,6 +187,13 @@ func (s *Source[T]) Dropped() uint64 {
 	s.mux.mu.Lock()
 	defer s.mux.mu.Unlock()
 	return s.dropped
+}
+
+// Limit changes how many events the source may have queued.
+func (s *Source[T]) Limit(events int) {
+	s.mux.mu.Lock()
+	defer s.mux.mu.Unlock()
+	s.queue.policy.Events = events
 }
 
 // Queued returns how much of the source is queued.

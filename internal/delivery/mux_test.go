@@ -169,7 +169,7 @@ func TestMuxLatest(t *testing.T) {
 				got = append(got, strings.TrimPrefix(ev, "s "))
 			}
 		}
-		if all := strings.Join(got, ", "); all != "latest 3, line 1, keep 1, latest 5" {
+		if all := strings.Join(got, ", "); all != "line 1, latest 3, keep 1, latest 5" {
 			t.Error(all)
 		}
 	})

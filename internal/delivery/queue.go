@@ -16,6 +16,9 @@ type queue[T any] struct {
 	pushed uint64 // the number of the last event
 	taken  uint64 // the last number that was taken out, or is told to be given up by what was
 	passed uint64 // the last number that was sent, or told to be given up; pushed: nothing waits
+
+	latest *item[T] // waits behind the event that has its number, and has none itself; nil: none does
+	isOut  bool     // one of these was taken out and not passed
 }
 
 func newQueue[T any](p Policy[T]) queue[T] {
@@ -35,52 +38,77 @@ func (q *queue[T]) push(class Class, v T) {
 }
 
 // isEmpty reports whether there is nothing that drop could give up.
-func (q *queue[T]) isEmpty() bool { return q.shed.head == nil && q.others.head == nil }
+func (q *queue[T]) isEmpty() bool { return q.shed.head == nil && q.others.head == nil && q.latest == nil }
 
-// replace puts v into the place of the last event that is not of class Shed, if that has this number.
-func (q *queue[T]) replace(number uint64, v T) bool {
-	last := q.others.last()
-	if last == nil || last.number != number {
-		return false
+// hasMore reports whether something waits to be taken out.
+func (q *queue[T]) hasMore() bool { return q.taken < q.pushed || q.latest != nil }
+
+// setLatest queues v behind everything, in the place of another that waits so.
+func (q *queue[T]) setLatest(v T) {
+	if q.latest != nil {
+		q.forget(q.latest.size)
 	}
-	size := q.policy.Size(v)
-	q.bytes += size - last.size
-	last.value, last.size = v, size
-	return true
+	q.latest = &item[T]{v, q.pushed, q.policy.Size(v)}
+	q.events++
+	q.bytes += q.latest.size
+}
+
+// keepLatest lets one that waits keep its place: nothing takes it any more.
+func (q *queue[T]) keepLatest() {
+	if q.latest != nil {
+		q.pushed++
+		q.others.push(item[T]{q.latest.value, q.pushed, q.latest.size})
+		q.latest = nil
+	}
 }
 
 // A parcel is an event that was taken out, or what tells that n were given up before it.
 type parcel[T any] struct {
-	value T
-	size  int
-	n     int // 0: it is an event
+	value    T
+	size     int
+	n        int // 0: it is an event
+	isLatest bool
 }
 
 // next takes out what is to be sent next. Then it is to be passed, in the same order.
 func (q *queue[T]) next() (p parcel[T], ok bool) {
-	for q.taken < q.pushed {
+	for q.hasMore() {
 		from := &q.shed
 		if q.others.first() < from.first() {
 			from = &q.others
 		}
 		n := min(from.first(), q.pushed+1) - q.taken - 1
-		if n == 0 {
+		if q.latest != nil {
+			n = min(n, q.latest.number-q.taken)
+		}
+		switch {
+		case n > 0:
+			q.taken += n
+			if v, ok := q.policy.Lagged(int(n)); ok {
+				return parcel[T]{value: v, n: int(n)}, true
+			}
+			q.passed += n
+		case q.latest != nil && q.latest.number == q.taken:
+			p = parcel[T]{value: q.latest.value, size: q.latest.size, isLatest: true}
+			q.latest, q.isOut = nil, true
+			return p, true
+		default:
 			it := from.pop()
 			q.taken++
-			return parcel[T]{it.value, it.size, 0}, true
+			return parcel[T]{value: it.value, size: it.size}, true
 		}
-		q.taken += n
-		if v, ok := q.policy.Lagged(int(n)); ok {
-			return parcel[T]{v, 0, int(n)}, true
-		}
-		q.passed += n
 	}
 	return p, false
 }
 
 // pass notes that what next has returned was sent.
 func (q *queue[T]) pass(p parcel[T]) {
-	q.passed += uint64(max(1, p.n))
+	switch {
+	case p.isLatest:
+		q.isOut = false
+	default:
+		q.passed += uint64(max(1, p.n))
+	}
 	if p.n == 0 {
 		q.forget(p.size)
 	}
@@ -102,20 +130,29 @@ func (q *queue[T]) drop() bool {
 	if from.head == nil {
 		from = &q.others
 	}
-	if from.head == nil {
+	switch {
+	case from.head != nil:
+		q.forget(from.pop().size)
+	case q.latest != nil: // it counts as one that came last
+		q.keepLatest()
+		return q.drop()
+	default:
 		return false
 	}
-	q.forget(from.pop().size)
 	return true
 }
 
 // clear gives up everything, also what was taken out and not passed. It returns how many events that were, and how many
 // were given up in all since that was last told.
 func (q *queue[T]) clear() (untold, given int) {
-	untold, given = int(q.pushed-q.passed), q.events
+	given = q.events
+	if q.isOut {
+		untold++
+	}
 	for q.drop() {
 	}
-	q.events, q.bytes, q.taken, q.passed = 0, 0, q.pushed, q.pushed
+	untold += int(q.pushed - q.passed)
+	q.events, q.bytes, q.taken, q.passed, q.isOut = 0, 0, q.pushed, q.pushed, false
 	return untold, given
 }
 
@@ -153,14 +190,6 @@ func (f *fifo[T]) first() uint64 {
 		return math.MaxUint64
 	}
 	return f.head.items[f.from].number
-}
-
-// last returns the last item; nil if there is none.
-func (f *fifo[T]) last() *item[T] {
-	if f.head == nil {
-		return nil
-	}
-	return &f.tail.items[f.to-1]
 }
 
 func (f *fifo[T]) push(i item[T]) {

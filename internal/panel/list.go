@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 )
 
@@ -114,7 +115,7 @@ func isOtherFamily(err error) bool {
 // A page reads one page, and returns how many servers there are in all.
 type page func(ctx context.Context, all bool, number int) (servers []serverJSON, total int, err error)
 
-// pages reads all pages.
+// pages reads all pages. A page that brings nothing new ends the list, however many servers there should be.
 func (c *Client) pages(ctx context.Context, all bool, wait func(context.Context) error, read page) (servers []Server, isWhole bool, err error) {
 	seen := make(map[string]bool)
 	isWhole = true
@@ -129,13 +130,14 @@ func (c *Client) pages(ctx context.Context, all bool, wait func(context.Context)
 		}
 		isWhole = isWhole && (number == 1 || n == total)
 		total = n
+		before := len(servers)
 		for _, entry := range entries {
-			if s := entry.server(); s.UUID != "" && !seen[s.UUID] {
+			if s := entry.server(); !seen[s.UUID] {
 				seen[s.UUID] = true
 				servers = append(servers, s)
 			}
 		}
-		if len(entries) == 0 || number*perPage >= total {
+		if len(servers) >= total || len(servers) == before {
 			break
 		}
 	}
@@ -153,30 +155,41 @@ func query(number int, all bool, everything string) string {
 // pageNested reads a page of Pterodactyl or Pelican.
 func (c *Client) pageNested(ctx context.Context, all bool, number int) (servers []serverJSON, total int, err error) {
 	var answer struct {
-		Object string
-		Data   []struct{ Attributes serverJSON }
-		Meta   struct{ Pagination struct{ Total int } }
+		Data []struct{ Attributes serverJSON }
+		Meta struct{ Pagination struct{ Total *int } }
 	}
-	err = c.getJSON(ctx, "/api/client"+query(number, all, "type=admin-all"), &answer, func() bool { return answer.Object == "list" }, true)
-	for _, entry := range answer.Data {
-		servers = append(servers, entry.Attributes)
+	err = c.getJSON(ctx, "/api/client"+query(number, all, "type=admin-all"), &answer, func() (isIt, nested bool) {
+		for _, entry := range answer.Data {
+			servers = append(servers, entry.Attributes)
+		}
+		return answer.Data != nil && answer.Meta.Pagination.Total != nil && areServers(servers), true
+	})
+	if err != nil {
+		return nil, 0, err
 	}
-	return servers, answer.Meta.Pagination.Total, err
+	return servers, *answer.Meta.Pagination.Total, nil
 }
 
 // pageFlat reads a page of Calagopus.
 func (c *Client) pageFlat(ctx context.Context, all bool, number int) (servers []serverJSON, total int, err error) {
 	var answer struct {
-		Servers *struct {
-			Total int
+		Servers struct {
+			Total *int
 			Data  []serverJSON
 		}
 	}
-	err = c.getJSON(ctx, "/api/client/servers"+query(number, all, "other=true"), &answer, func() bool { return answer.Servers != nil }, false)
+	err = c.getJSON(ctx, "/api/client/servers"+query(number, all, "other=true"), &answer, func() (isIt, nested bool) {
+		return answer.Servers.Data != nil && answer.Servers.Total != nil && areServers(answer.Servers.Data), false
+	})
 	if err != nil {
 		return nil, 0, err
 	}
-	return answer.Servers.Data, answer.Servers.Total, nil
+	return answer.Servers.Data, *answer.Servers.Total, nil
+}
+
+// areServers reports whether all entries of a list are servers.
+func areServers(entries []serverJSON) bool {
+	return !slices.ContainsFunc(entries, func(s serverJSON) bool { return s.UUID == "" })
 }
 
 // Lookup returns what the panel tells of Server. It makes one request.
@@ -184,18 +197,23 @@ func (c *Client) Lookup(ctx context.Context) (Server, error) {
 	var answer struct {
 		Attributes, Server serverJSON
 	}
-	found := func() bool { return answer.Attributes.UUID != "" || answer.Server.UUID != "" }
-	err := c.getJSON(ctx, "/api/client/servers/"+url.PathEscape(c.Server), &answer, found, true)
+	err := c.getJSON(ctx, "/api/client/servers/"+url.PathEscape(c.Server), &answer, func() (isIt, nested bool) {
+		nested = answer.Server.UUID == ""
+		return !nested || answer.Attributes.UUID != "", nested
+	})
 	if answer.Server.UUID != "" {
 		return answer.Server.server(), err
 	}
 	return answer.Attributes.server(), err
 }
 
-// getJSON reads an answer into v. An answer that is something else is an *Error.
-func (c *Client) getJSON(ctx context.Context, path string, v any, isIt func() bool, nested bool) error {
+// getJSON reads an answer into v. An answer that is something else is an *Error. isIt also tells whether it is one of
+// Pterodactyl or Pelican.
+func (c *Client) getJSON(ctx context.Context, path string, v any, isIt func() (isIt, nested bool)) error {
 	return c.get(ctx, path, func(body []byte) (bool, error) {
-		if json.Unmarshal(body, v) != nil || !isIt() {
+		isRead := json.Unmarshal(body, v) == nil
+		ok, nested := isIt()
+		if !isRead || !ok {
 			return nested, &Error{StatusCode: http.StatusOK, Detail: "the answer is no list of servers but " + kind(body), Foreign: true}
 		}
 		return nested, nil

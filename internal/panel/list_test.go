@@ -31,7 +31,7 @@ func lister(t *testing.T, handler http.HandlerFunc) (servers []Server, isWhole b
 // A list that changes while it is read is read again; what is found twice is there once.
 func TestListThatChanges(t *testing.T) {
 	page := func(w http.ResponseWriter, total, from, to int) {
-		var data []any
+		data := []any{}
 		for i := from; i < to; i++ {
 			data = append(data, map[string]any{"attributes": map[string]any{"identifier": fmt.Sprint("s", i), "uuid": fmt.Sprint("u", i)}})
 		}
@@ -53,7 +53,7 @@ func TestListThatChanges(t *testing.T) {
 			}
 			page(w, 150-min(1, reading), (n-1)*100, min(n*100, 150-min(1, reading)))
 		}, 149, 4, true},
-		"never steady": {func(w http.ResponseWriter, reading, n int) { page(w, 150+10*reading+n, (n-1)*100, min(n*100, 150)) }, 150, 6, false},
+		"never steady": {func(w http.ResponseWriter, reading, n int) { page(w, 150+10*reading+n, min((n-1)*100, 150), min(n*100, 150)) }, 150, 9, false},
 		"shorter than it says": {func(w http.ResponseWriter, _, n int) { page(w, 1_000_000, (n-1)*100, max((n-1)*100, min(n*100, 150))) }, 150, 9, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -122,8 +122,11 @@ func TestListErrors(t *testing.T) {
 		"out of order":  {body(503, ""), 503, "an empty body"},
 		"not found":     {body(404, `{"errors":[{"detail":"nothing"}]}`), 404, "nothing"},
 		"null":          {body(200, `null`), 200, "no list"},
+		"no data":       {body(200, `{"object":"list","meta":{"pagination":{"total":0}}}`), 200, "no list"},
+		"no total":      {body(200, `{"object":"list","data":[]}`), 200, "no list"},
+		"null servers":  {body(200, `{"object":"list","data":[null,{"attributes":null}],"meta":{"pagination":{"total":2}}}`), 200, "no list"},
 		"wrong types":   {body(200, `{"object":"list","data":{"a":1}}`), 200, "no list"},
-		"too long":      {body(200, `{"object":"list","data":[`+strings.Repeat(" ", maxBody)), 200, "longer than 1 MiB"},
+		"too long":      {body(200, `{"object":"list","data":[`+strings.Repeat(" ", maxBody)), 200, "longer than 8 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			servers, _, _, err := lister(t, test.handler)

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// maxBody bounds what is read of an answer. Real ones have about 1 KiB, or, in a list, as much for each server.
-	maxBody = 1 << 20
+	// maxBody bounds what is read of an answer. Real ones have about 1 KiB; in a list, each of a hundred servers may have
+	// ten, with what belongs to it.
+	maxBody = 8 << 20
 	// timeout bounds one request, so that a panel which accepts and never answers is asked again.
 	timeout = 15 * time.Second
 )
@@ -55,6 +56,7 @@ type Error struct {
 	Detail     string        // the panel's own words, or what is wrong with its answer
 	RetryAfter time.Duration // from the header; 0 if there was none
 	Foreign    bool          // it is not in the panel's own JSON: a proxy, a login page, another site
+	Limit      int           // what a 429 tells of the limit that it is for, in requests; 0: nothing
 }
 
 func (e *Error) Error() string {
@@ -135,13 +137,14 @@ func credentials(body []byte) (Credentials, error) {
 
 func (c *Client) refusal(resp *http.Response, body []byte) error {
 	e := &Error{StatusCode: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After")), Foreign: true}
+	e.Limit, _ = strconv.Atoi(resp.Header.Get("X-RateLimit-Limit"))
 	var answer struct {
 		Errors []json.RawMessage `json:"errors"`
 		Error  string            `json:"error"`
 	}
 	switch location := resp.Header.Get("Location"); {
 	case len(body) > maxBody:
-		e.Detail = "the answer is longer than 1 MiB"
+		e.Detail = "the answer is longer than 8 MiB"
 	case resp.StatusCode/100 == 3 && location != "":
 		e.Detail = "it redirects to " + c.clean(location) + ", where the API key is not sent; if that is the panel, make it the Origin"
 	case json.Unmarshal(body, &answer) == nil && len(answer.Errors) > 0:

@@ -72,7 +72,7 @@ func TestFetchErrors(t *testing.T) {
 		"login page": {body(200, "<!doctype html>"), Error{StatusCode: 200, Detail: "the answer is not the JSON of a websocket token but an HTML page, perhaps of a proxy or a login", Foreign: true}},
 		"other JSON": {body(200, `{"data":[]}`), Error{StatusCode: 200, Detail: "the answer is not the JSON of a websocket token but other JSON", Foreign: true}},
 		"no token":   {body(200, `{"data":{"socket":"wss://x"}}`), Error{StatusCode: 200, Detail: "the answer holds no token or no socket URL", Foreign: true}},
-		"endless":    {body(200, strings.Repeat(" ", maxBody+1)), Error{StatusCode: 200, Detail: "the answer is longer than 1 MiB", Foreign: true}},
+		"endless":    {body(200, strings.Repeat(" ", maxBody+1)), Error{StatusCode: 200, Detail: "the answer is longer than 8 MiB", Foreign: true}},
 		"rate limited": {func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "17")
 			body(429, "{}")(w, r)

@@ -44,6 +44,7 @@ type Cache struct {
 	Log        *slog.Logger
 
 	cached    *Token
+	last      *Token            // the last one, forgotten or not
 	asked     [budget]time.Time // the last requests, the latest at the end
 	notBefore time.Time         // what RetryAfter has said
 	why       error             // with this error
@@ -60,8 +61,17 @@ func (c *Cache) Get(ctx context.Context) (*Token, error) {
 	return c.Fetch(ctx)
 }
 
-// Last returns the last token, however old; nil: there is none, or it was forgotten.
-func (c *Cache) Last() *Token { return c.cached }
+// Last returns the last token, however old, forgotten or not; nil: there was none.
+func (c *Cache) Last() *Token { return c.last }
+
+// Requests are the times of the last requests for a server's tokens.
+type Requests [budget]time.Time
+
+// Requests returns them, for a Cache that follows this one.
+func (c *Cache) Requests() Requests { return Requests(c.asked) }
+
+// Follow lets the budget count what an earlier Cache has asked for.
+func (c *Cache) Follow(r Requests) { c.asked = r }
 
 // Forget drops the cached token, because a daemon refuses it or the server has moved.
 func (c *Cache) Forget() { c.cached = nil }
@@ -95,7 +105,7 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a
 	// fifth of the life is left, which leaves time for a panel in trouble; it is spread so that many connections that were
 	// made together are not renewed together.
-	c.cached = &Token{
+	c.last = &Token{
 		Token:       creds.Token,
 		Socket:      creds.Socket,
 		Permissions: said.Permissions,
@@ -105,6 +115,7 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 		RenewAt:   start.Add(life*3/4 + rand.N(life/10+1)),
 		Expires:   start.Add(life),
 	}
+	c.cached = c.last
 	c.Log.Debug("got credentials", "socket", creds.Socket, "lifetime", life)
 	return c.cached, nil
 }
