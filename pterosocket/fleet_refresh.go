@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,8 @@ type found struct {
 	began   time.Time // when the panel began to be asked
 }
 
-// find asks the panel which servers the fleet is to have. So many requests do not wait for their turn.
+// find asks the panel which servers the fleet is to have, and for those that Add has brought. So many requests do not
+// wait for their turn.
 func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
 	wait := func(ctx context.Context) error {
 		if hurried > 0 {
@@ -36,6 +38,29 @@ func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
 		}
 		return f.budget.Wait(ctx, budget.Refresh, time.Time{})
 	}
+	some, err := f.findListed(ctx, wait)
+	if err != nil {
+		return found{}, err
+	}
+	more, err := f.lookup(ctx, f.byHand(some.servers), wait)
+	some.servers = append(some.servers, more.servers...)
+	return some, err
+}
+
+// byHand returns the UUIDs of the servers that Add has brought and that are not among others.
+func (f *Fleet) byHand(others []Server) (uuids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range f.members {
+		if m.byHand && !slices.ContainsFunc(others, func(s Server) bool { return s.UUID == m.server.UUID }) {
+			uuids = append(uuids, m.server.UUID)
+		}
+	}
+	return uuids
+}
+
+// findListed finds what the config wants.
+func (f *Fleet) findListed(ctx context.Context, wait func(context.Context) error) (found, error) {
 	names := f.cfg.Servers
 	if len(names) > 0 && len(names) <= lookedUpSingly {
 		return f.lookup(ctx, names, wait)

@@ -197,7 +197,10 @@ func TestFleetKeepsToThePanelsLimit(t *testing.T) {
 				limit, perMinute = 360, 540
 			}
 			virtual(t, pterotest.Config{Dialect: d, PanelLimit: limit, Offline: true}, func(t *testing.T, srv *pterotest.Server) {
-				const n = 1000
+				n := 1000
+				if d != pterotest.Pterodactyl || testing.Short() {
+					n = 300 // enough for more than one page
+				}
 				for i := range n - 1 {
 					srv.AddServer(pterotest.ServerConfig{Node: i % 20, Offline: true})
 				}
@@ -213,14 +216,14 @@ func TestFleetKeepsToThePanelsLimit(t *testing.T) {
 					t.Errorf("the first server was connected after %v", took)
 				}
 				w.ready()
-				if took, most := time.Since(start), n*time.Minute/time.Duration(perMinute)+10*time.Second; took > most {
+				if took, most := time.Since(start), time.Duration(n)*time.Minute/time.Duration(perMinute)+10*time.Second; took > most {
 					t.Errorf("the last server was connected after %v, not within %v", took, most)
 				}
-				time.Sleep(30 * time.Minute) // renewals
+				time.Sleep(15 * time.Minute) // renewals
 				if refused := srv.RefusedRequests(); refused != 0 {
 					t.Errorf("%d requests were refused", refused)
 				}
-				if m := w.Metrics(); m.Reconnects != 0 || m.FailedAttempts != 0 || m.Renewals < 3*n {
+				if m := w.Metrics(); m.Reconnects != 0 || m.FailedAttempts != 0 || m.Renewals < uint64(n) {
 					t.Errorf("%+v", m)
 				}
 			})
