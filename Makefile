@@ -63,7 +63,7 @@ chaos: ## days of virtual time with mixed faults; SEED= replays a run
 	PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 30m -v -run '^(TestChaos|TestStoppedConsumerUnderAFlood)$$' ./pterosocket
 
 fleet: ## a thousand servers on twenty daemons for a day of virtual time; SEED= replays a run; takes a few minutes
-	PTERO_FLEET=long PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 60m -v -run '^TestFleetDay$$' ./pterosocket
+	PTERO_FLEET=long PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 60m -v -run '^(TestFleetDay|TestFleetKeepsToThePanelsLimit|TestFleetComesBack)$$' ./pterosocket
 
 soak: ## the same in real time over loopback, for FOR (10m)
 	PTERO_SOAK=$(FOR) PTERO_SEED=$(SEED) $(GO) test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./pterosocket
