@@ -128,7 +128,8 @@ type logReader struct {
 	asked   time.Time       // zero: not yet, or to be asked once more
 	settled bool            // a pong has come since the replay has become quiet
 	first   *replay.Reading // of two
-	busy    <-chan error    // gets the outcome of what has begun; nil: nothing has
+	busy    <-chan error    // gets the outcome of what runs beside; nil: nothing does
+	enough  context.CancelFunc
 }
 
 // A task is what a logReader does next.
@@ -146,10 +147,9 @@ const (
 func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
-		cancel()
 		if l.busy != nil {
+			l.enough()
 			<-l.busy
 		}
 	}()
@@ -163,17 +163,18 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 			case <-timer.C:
 			case <-l.recording.news:
 			case err = <-l.busy:
+				l.enough()
 				l.busy = nil
 			case <-ctx.Done():
 				err = context.Cause(ctx)
 			}
 		case next == ask:
-			l.begin(ctx, func(ctx context.Context) error {
+			l.busy, l.enough = beside(ctx, func(ctx context.Context) error {
 				return l.recording.conn.Write(ctx, wire.AppendFrame(nil, wire.SendLogs, ""))
 			})
 		case next == ping:
 			l.settled = true
-			l.begin(ctx, l.recording.conn.Ping)
+			l.busy, l.enough = beside(ctx, l.recording.conn.Ping)
 		default:
 			reading := l.recording.lay(l.seen)
 			reading.Reaches = reading.Reaches && next == lay
@@ -194,13 +195,6 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 			return replay.Reading{}, err
 		}
 	}
-}
-
-// begin does something that may take long, or for ever, beside everything else.
-func (l *logReader) begin(ctx context.Context, f func(context.Context) error) {
-	done := make(chan error, 1)
-	l.busy = done
-	go func() { done <- f(ctx) }()
 }
 
 // next returns what to do now, or until when to await what comes.

@@ -41,7 +41,8 @@ var (
 	// ErrPowerRefused: the daemon refused a power action, or the server went offline instead of starting.
 	ErrPowerRefused = errors.New("the power action has failed")
 	// ErrEventsDropped: what had been received was not all delivered at the end, since the consumer took nothing any more.
-	ErrEventsDropped = errors.New("events were given up at the end, because nothing received them; see Close.Dropped")
+	// Close.Dropped tells how many, for a connection by itself.
+	ErrEventsDropped = errors.New("events were given up at the end, because nothing received them")
 )
 
 // Errors of connecting. They come from Connect, as the Err of a Close event, and from Commands.Err.

@@ -12,7 +12,7 @@ type Start struct {
 // Close: a connection that stood is gone. Code and Reason are the close frame's, 1006 and "" if there was none; Err
 // says why. Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed
 // behind it: Err is then nil if Commands.Close or Shutdown was called, and Dropped is how many events had been received
-// and were given up, since nothing took them.
+// and were given up, of which no Lagged has told, since nothing took them.
 type Close struct {
 	Code    int
 	Reason  string

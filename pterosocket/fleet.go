@@ -318,8 +318,9 @@ func (f *Fleet) SetRequestsPerMinute(n int) {
 }
 
 // Close ends the fleet as Commands.Close ends a connection: the network at once, while what was received goes on being
-// delivered until nothing is taken for 100 ms. It returns when every goroutine has ended and the channel is closed; the
-// consumer may call it itself. It is idempotent and always returns nil.
+// delivered until nothing is taken for 100 ms. It returns when every goroutine has ended and the channel is closed. It is
+// idempotent and always returns nil. The consumer may call it itself, but takes nothing meanwhile: what does not fit into
+// the channel is given up, the last events of many servers among it. To get them, call it from another goroutine.
 func (f *Fleet) Close() error {
 	f.setPatience(delivery.Patience{Idle: closeIdle})
 	f.shut(errClosing)

@@ -29,8 +29,9 @@ type FleetConfig struct {
 	// Refresh is how often the panel is asked again which servers there are, and what their names, nodes and states are.
 	// 0: 5 minutes; negative: only once.
 	Refresh time.Duration
-	// Each is called before a server is connected to, in a goroutine of that server, and may change its Config, which has
-	// its defaults and Server filled in. ErrSkipServer leaves the server out; another error ends it. Nil: nothing is changed.
+	// Each is called before a server is connected to, in a goroutine of that server, and may change its Config: the one
+	// above, with Server filled in. ConnectTimeout is not used. ErrSkipServer leaves the server out; another error ends it.
+	// Each obeys ctx, and does not call Fleet.Close or Shutdown, which would wait for it. Nil: nothing is changed.
 	Each func(ctx context.Context, server Server, cfg *Config) error
 	// RequestsPerMinute are the requests to the panel for all servers together. A server needs about one in eight minutes.
 	// 0: three quarters of what the panel says that it allows, 180 until it has said so.

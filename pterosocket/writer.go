@@ -31,24 +31,21 @@ const (
 // pong and pace.Settle more. An auth or a kill, whose order does not matter, waits for neither.
 func (s *session) write(ctx context.Context) (err error) {
 	var (
-		settled   time.Time  // when the next message may be sent
-		pong      chan error // gets the outcome of the ping that is under way; nil: none is
-		unsettled bool       // a message has been sent, and no pong of a ping behind it has come
-		isEarlier bool       // the ping that is under way was sent before it
+		settled   time.Time    // when the next message may be sent
+		pong      <-chan error // gets the outcome of the ping that is under way; nil: none is
+		unsettled bool         // a message has been sent, and no pong of a ping behind it has come
+		isEarlier bool         // the ping that is under way was sent before it
 		tick      = time.Tick(s.cfg.PingInterval)
 		stats     = statsWatch{since: time.Now()}
 	)
-	ctx, cancel := context.WithCancel(ctx)
+	enough := func() {}
 	defer func() {
-		cancel()
-		if pong != nil {
+		if enough(); pong != nil {
 			<-pong
 		}
 	}()
 	ping := func(f func(context.Context) error) {
-		done := make(chan error, 1)
-		pong = done
-		go func() { done <- f(ctx) }()
+		pong, enough = beside(ctx, f)
 	}
 	for ctx.Err() == nil {
 		var due <-chan time.Time
@@ -82,7 +79,7 @@ func (s *session) write(ctx context.Context) (err error) {
 			}
 		case err := <-pong:
 			pong = nil
-			if err != nil {
+			if enough(); err != nil {
 				return err
 			}
 			switch {
@@ -96,6 +93,14 @@ func (s *session) write(ctx context.Context) (err error) {
 		}
 	}
 	return nil // close settles what waits
+}
+
+// beside runs f in a goroutine of its own, until enough is called. outcome gets its error.
+func beside(ctx context.Context, f func(context.Context) error) (outcome <-chan error, enough context.CancelFunc) {
+	ctx, enough = context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	return done, enough
 }
 
 // barrier waits until the daemon has answered a ping that was sent behind the last message. One that answers none in
