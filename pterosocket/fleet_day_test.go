@@ -71,7 +71,6 @@ type fleetDay struct {
 	srv     *pterotest.Server
 	r       *rand.Rand
 	servers []*pterotest.Server
-	gone    map[string]bool
 
 	mu       sync.Mutex
 	expected map[string]int // the next line of each server
@@ -81,7 +80,6 @@ type fleetDay struct {
 	silent   int // lost without one
 	gaps     int
 	ended    int // tokens that ended unrenewed
-	inOrder  bool
 	panelOut bool
 	backAt   time.Time // when the panel was back
 }

@@ -28,9 +28,9 @@ import (
 // session.mu and sendQueue.mu are taken last and nothing is called with them held.
 type session struct {
 	sessionConfig
-	conn   Conn
-	queue  sendQueue
-	pace   *pace.Pacer
+	conn  Conn
+	queue sendQueue
+	pace  *pace.Pacer
 
 	ending      atomic.Bool   // the phase is closing or closed; asked for each line
 	frames      atomic.Uint64 // frames read, a sign of life

@@ -38,7 +38,9 @@ func (q *queue[T]) push(class Class, v T) {
 }
 
 // isEmpty reports whether there is nothing that drop could give up.
-func (q *queue[T]) isEmpty() bool { return q.shed.head == nil && q.others.head == nil && q.latest == nil }
+func (q *queue[T]) isEmpty() bool {
+	return q.shed.head == nil && q.others.head == nil && q.latest == nil
+}
 
 // hasMore reports whether something waits to be taken out.
 func (q *queue[T]) hasMore() bool { return q.taken < q.pushed || q.latest != nil }

@@ -42,10 +42,12 @@ func TestListThatChanges(t *testing.T) {
 		servers, requests int
 		isWhole           bool
 	}{
-		"steady":       {func(w http.ResponseWriter, _, n int) { page(w, 150, (n-1)*100, min(n*100, 150)) }, 150, 2, true},
-		"none":         {func(w http.ResponseWriter, _, _ int) { page(w, 0, 0, 0) }, 0, 1, true},
-		"one hundred":  {func(w http.ResponseWriter, _, _ int) { page(w, 100, 0, 100) }, 100, 1, true},
-		"one is added": {func(w http.ResponseWriter, reading, n int) { page(w, 150+min(1, reading+n-1), (n-1)*100, min(n*100, 151)) }, 151, 4, true},
+		"steady":      {func(w http.ResponseWriter, _, n int) { page(w, 150, (n-1)*100, min(n*100, 150)) }, 150, 2, true},
+		"none":        {func(w http.ResponseWriter, _, _ int) { page(w, 0, 0, 0) }, 0, 1, true},
+		"one hundred": {func(w http.ResponseWriter, _, _ int) { page(w, 100, 0, 100) }, 100, 1, true},
+		"one is added": {func(w http.ResponseWriter, reading, n int) {
+			page(w, 150+min(1, reading+n-1), (n-1)*100, min(n*100, 151))
+		}, 151, 4, true},
 		"one is deleted while it is read": {func(w http.ResponseWriter, reading, n int) {
 			if reading == 0 && n == 2 { // everything has moved up
 				page(w, 149, 101, 150)
@@ -53,7 +55,9 @@ func TestListThatChanges(t *testing.T) {
 			}
 			page(w, 150-min(1, reading), (n-1)*100, min(n*100, 150-min(1, reading)))
 		}, 149, 4, true},
-		"never steady": {func(w http.ResponseWriter, reading, n int) { page(w, 150+10*reading+n, min((n-1)*100, 150), min(n*100, 150)) }, 150, 9, false},
+		"never steady": {func(w http.ResponseWriter, reading, n int) {
+			page(w, 150+10*reading+n, min((n-1)*100, 150), min(n*100, 150))
+		}, 150, 9, false},
 		"shorter than it says": {func(w http.ResponseWriter, _, n int) { page(w, 1_000_000, (n-1)*100, max((n-1)*100, min(n*100, 150))) }, 150, 9, false},
 	} {
 		t.Run(name, func(t *testing.T) {
