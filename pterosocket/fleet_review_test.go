@@ -160,6 +160,9 @@ func TestFleetBudgetBecomesSmaller(t *testing.T) {
 
 // Panel and daemon both down cost twelve requests an hour, not one for each try.
 func TestFleetWithBothDown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a while")
+	}
 	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
 		for range 29 {
 			srv.AddServer(pterotest.ServerConfig{Offline: true})

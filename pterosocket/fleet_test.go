@@ -199,6 +199,9 @@ func TestFleet(t *testing.T) {
 
 // A thousand servers are connected as fast as the panel allows, and never faster.
 func TestFleetKeepsToThePanelsLimit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a while")
+	}
 	for _, d := range families {
 		t.Run(d.String(), func(t *testing.T) {
 			limit, perMinute := 240, 180

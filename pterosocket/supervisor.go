@@ -246,7 +246,9 @@ func (c *client) open(a *attempts) (*session, error) {
 		try.Answered(isAnswered(err))
 	}
 	if err == nil && a.probed && !time.Now().Before(tok.Expires) { // the daemon is up, and that was all to find out
-		_ = conn.Close(a.connecting, closeNormal, "")
+		ended, cancel := context.WithCancel(a.connecting)
+		cancel() // nobody reads, so no close handshake is waited for
+		_ = conn.Close(ended, closeNormal, "")
 		return nil, errProbed
 	}
 	if err != nil {
