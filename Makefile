@@ -19,8 +19,8 @@ run: ## the console program; make run ARGS="-for 5s" for a bounded run
 	@$(GO) run ./pterosocket/cmd/pteroconsole $(ARGS)
 
 test: ## all tests, with the race detector
-	$(GO) test -race -timeout 4m $(PKGS)
-	cd pterosocket/gobwas && $(GO) test -race -timeout 4m ./...
+	$(GO) test -race -timeout 5m $(PKGS)
+	cd pterosocket/gobwas && $(GO) test -race -timeout 5m ./...
 	cd internal/bench && $(GO) test -race -timeout 2m ./...
 
 lint: ## formatting, vet and staticcheck
