@@ -262,7 +262,8 @@ func (f *Fleet) restart(m *member) {
 }
 
 // Ready waits until every server stands or has ended for good. Those that are suspended, being installed or transferred
-// are not waited for. When only servers are left that the budget does not keep alive, it returns an error for which
+// are not waited for. A daemon subscribes a client just behind accepting its token, so a line that is printed in that very
+// instant may be missed. When only servers are left that the budget does not keep alive, it returns an error for which
 // errors.Is(err, ErrRateLimited) holds. It returns ctx's error, or, after the end, Err or ErrClosed.
 func (f *Fleet) Ready(ctx context.Context) error {
 	for {

@@ -152,6 +152,7 @@ func TestFleet(t *testing.T) {
 				srv.AddServer(pterotest.ServerConfig{Other: true})
 				w := watch(t, fleetConfig(srv))
 				w.ready()
+				time.Sleep(time.Second) // a daemon subscribes a client behind its auth success
 				if n := count[pterosocket.ServerAdded](w, "*"); n != 5 {
 					t.Errorf("%d servers were added, not 5", n)
 				}
