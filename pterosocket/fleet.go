@@ -39,10 +39,9 @@ type Fleet struct {
 	soft     context.Context // below hard: ends gracefully, with errClosing
 	shut     context.CancelCauseFunc
 
-	group   errgroup.Group // a goroutine for each server, and the one that refreshes
-	done    chan struct{}  // closed when all have ended, and the channel is closed
-	err     error          // why it ended; set before done is closed
-	dropped int            // how many events were given up at the end; set before done is closed
+	group errgroup.Group // a goroutine for each server, and the one that refreshes
+	done  chan struct{}  // closed when all have ended, and the channel is closed
+	err   error          // why it ended; set before done is closed
 
 	mu       sync.Mutex
 	members  []*member                  // in the order in which they came
@@ -138,13 +137,13 @@ func (f *Fleet) supervise() {
 	}
 	f.mu.Unlock()
 	_ = f.group.Wait() // the goroutines return no errors
-	f.dropped = f.out.Close(f.getPatience)
+	dropped := f.out.Close(f.getPatience)
 	if cause != errClosing { // the value itself
 		f.err = cause
-	} else if f.dropped > 0 {
+	} else if dropped > 0 {
 		f.err = ErrEventsDropped
 	}
-	f.cfg.Logger.Info("the fleet has ended", "error", f.err, "dropped", f.dropped)
+	f.cfg.Logger.Info("the fleet has ended", "error", f.err, "dropped", dropped)
 }
 
 // source returns where the events of a server come from.
