@@ -44,8 +44,9 @@ const (
 	isUnavailable                  // the panel lists it as suspended, or being installed or transferred
 )
 
-// isEnding reports whether no servers are started any more. f.mu is held.
-func (f *Fleet) isEnding() bool { return f.ending || f.soft.Err() != nil }
+// isEnding reports whether no servers are started any more. f.mu is held. The end of hard reaches soft and the clients in
+// any order.
+func (f *Fleet) isEnding() bool { return f.ending || f.soft.Err() != nil || f.hard.Err() != nil }
 
 // add adds a server, if the fleet is not ending. f.mu is held.
 func (f *Fleet) add(s Server, byHand bool) {
@@ -322,6 +323,9 @@ func (m *member) Finish(_ func() delivery.Patience, last func(int) Event) int {
 
 // Dropped returns how many of the server's events were given up.
 func (m *member) Dropped() uint64 { return m.source.Dropped() }
+
+// Queued is the sink's.
+func (m *member) Queued() delivery.Limits { return m.source.Queued() }
 
 // judged looks at the outcome of a request to the panel, for the sake of all, and returns what is to be made of it.
 func (f *Fleet) judged(err error) error {
