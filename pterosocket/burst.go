@@ -1,6 +1,9 @@
 package pterosocket
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 const (
 	// maxLines bounds how many console lines are handed on together: about as many as a transport reads at once. A wake-up
@@ -92,6 +95,7 @@ func (s *session) flush() {
 	s.frames.Add(b.frames)
 	s.count.eventsReceived.Add(b.frames)
 	s.count.bytesReceived.Add(b.bytes)
+	s.count.lastFrame.Store(time.Now().UnixNano())
 	b.frames, b.bytes = 0, 0
 	if b.lines == nil {
 		return

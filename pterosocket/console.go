@@ -75,6 +75,7 @@ func (c *console) live(lines []Event) {
 	for _, ev := range lines {
 		c.seen.Add(ev.(ConsoleOutput).Line)
 	}
+	c.count.lines.Add(uint64(len(lines)))
 	c.to.deliverLines(lines)
 }
 
@@ -163,6 +164,7 @@ func (c *console) release(r replay.Reading, err error) {
 
 func (c *console) handOn(ev ConsoleOutput) {
 	c.seen.Add(ev.Line)
+	c.count.lines.Add(1)
 	c.to.deliver(ev)
 }
 

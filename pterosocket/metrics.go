@@ -10,6 +10,7 @@ import (
 type Metrics struct {
 	EventsReceived     uint64        // frames that the daemon sent
 	BytesReceived      uint64        // in those frames, uncompressed
+	ConsoleLines       uint64        // ConsoleOutput events, those given up and those recovered included
 	Dropped            uint64        // events given up because the consumer was slow
 	Reconnects         uint64        // connections after the first that were authenticated
 	Renewals           uint64        // tokens renewed on a live connection
@@ -25,8 +26,8 @@ type Metrics struct {
 // counters are the Metrics while they count.
 type counters struct {
 	eventsReceived, bytesReceived, reconnects, renewals, credentialRequests atomic.Uint64
-	commandsSent, framesSkipped, failedAttempts, gaps, linesReplayed        atomic.Uint64
-	pingRTT                                                                 atomic.Int64
+	commandsSent, framesSkipped, failedAttempts, gaps, linesReplayed, lines atomic.Uint64
+	pingRTT, lastFrame                                                      atomic.Int64 // nanoseconds
 }
 
 // plus returns the sum of two connections' counters, with the later's PingRTT.
@@ -34,6 +35,7 @@ func (m Metrics) plus(n Metrics) Metrics {
 	return Metrics{
 		EventsReceived:     m.EventsReceived + n.EventsReceived,
 		BytesReceived:      m.BytesReceived + n.BytesReceived,
+		ConsoleLines:       m.ConsoleLines + n.ConsoleLines,
 		Dropped:            m.Dropped + n.Dropped,
 		Reconnects:         m.Reconnects + n.Reconnects,
 		Renewals:           m.Renewals + n.Renewals,
@@ -51,6 +53,7 @@ func (c *counters) snapshot(dropped uint64) Metrics {
 	return Metrics{
 		EventsReceived:     c.eventsReceived.Load(),
 		BytesReceived:      c.bytesReceived.Load(),
+		ConsoleLines:       c.lines.Load(),
 		Dropped:            dropped,
 		Reconnects:         c.reconnects.Load(),
 		Renewals:           c.renewals.Load(),

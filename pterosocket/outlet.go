@@ -20,6 +20,7 @@ type sink interface {
 	Discard()
 	Finish(patience func() delivery.Patience, last func(dropped int) Event) (dropped int)
 	Dropped() uint64
+	Queued() delivery.Limits // beside what is in the channel
 }
 
 // newOutlet returns what stands between a connection and its consumer.

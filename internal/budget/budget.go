@@ -34,6 +34,7 @@ type Budget struct {
 	learned  int // what the panel allows in a minute; 0: it has not said
 	waiting  turns
 	last     time.Time // when the last turn was handed out
+	used     uint64    // turns so far
 	closed   time.Time // until then there are no turns at all: a 429 said so
 	narrow   time.Time // until then there are turns for renewals only: others have used nearly all
 	timer    *time.Timer
@@ -127,17 +128,18 @@ func (b *Budget) Take() {
 		b.last = now.Add(-b.spacing())
 	}
 	b.last = b.last.Add(b.spacing())
+	b.used++
 	b.hand()
 }
 
 // spacing is the time from one turn to the next.
 func (b *Budget) spacing() time.Duration { return time.Minute / time.Duration(b.perMinute()) }
 
-// Waiting returns how many wait for a turn.
-func (b *Budget) Waiting() int {
+// Use returns how many turns there have been, and how many wait for one.
+func (b *Budget) Use() (used uint64, waiting int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.waiting)
+	return b.used, len(b.waiting)
 }
 
 // hand hands out the turn that is due, if one is, and sees to it that the next is. b.mu is held.
@@ -163,6 +165,7 @@ func (b *Budget) hand() {
 			return
 		}
 		b.last = now
+		b.used++
 		close(heap.Pop(&b.waiting).(*turn).came)
 	}
 }

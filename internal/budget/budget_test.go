@@ -141,14 +141,14 @@ func TestGivingUp(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n := b.Waiting(); n != 100 {
+		if _, n := b.Use(); n != 100 {
 			t.Errorf("%d wait", n)
 		}
 		all.Wait()
 		if err := b.Wait(ctx, Renewal, time.Time{}); !errors.Is(err, enough) {
 			t.Error(err)
 		}
-		if n := b.Waiting(); n != 0 {
+		if _, n := b.Use(); n != 0 {
 			t.Errorf("%d wait", n)
 		}
 		start := time.Now()

@@ -156,6 +156,13 @@ func (o *Outlet[T]) send() {
 // Dropped returns how many events were given up so far.
 func (o *Outlet[T]) Dropped() uint64 { return o.dropped.Load() }
 
+// Queued returns how much waits for the consumer, beside what is in the channel.
+func (o *Outlet[T]) Queued() Limits {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return Limits{o.queue.events, o.queue.bytes}
+}
+
 // Discard forgets what has been pushed so far. It is for the time before anybody has the channel, when nothing is being
 // pushed.
 func (o *Outlet[T]) Discard() {

@@ -1,0 +1,64 @@
+package pterosocket
+
+import "time"
+
+// ServerSnapshot is what is known of a server at a moment. Taking one asks nobody and costs little.
+type ServerSnapshot struct {
+	Server       Server    // of a single Connect only the ID: Config.Server
+	Connected    bool      // the connection stands and is authenticated
+	Since        time.Time // when the current connection, or the last one, was first authenticated; zero: there was none
+	LastFrame    time.Time // when the daemon last sent something; zero: it never has
+	State        State     // "" while not connected, and until the daemon has told it
+	Stats        Stats     // the last of this connection; zero before the first
+	Metrics      Metrics   // since Connect; in a fleet since the server was added, or restarted
+	QueuedEvents int       // that wait for the consumer, beside those in the channel
+	QueuedBytes  int       // the size of these
+	Err          error     // why the last connection, or attempt to make one, has ended, until the next one stands
+	NextAttempt  time.Time // when that is made at the earliest; zero: it stands, or has ended for good, or waits for its turn
+	TokenExpires time.Time // when the token in use ends; zero: there is none
+}
+
+// Snapshot returns what is known of the connection now. It is safe for concurrent use, and stays so after the end.
+func (c *Commands) Snapshot() ServerSnapshot {
+	m := c.c.member
+	if m == nil {
+		s := c.c.snapshot()
+		s.Server.ID = c.c.cfg.Server
+		select {
+		case <-c.c.done:
+			s.Err, s.NextAttempt = c.c.err, time.Time{}
+		default:
+		}
+		return s
+	}
+	m.fleet.mu.Lock()
+	defer m.fleet.mu.Unlock()
+	return m.snapshot()
+}
+
+// snapshot returns what a client knows.
+func (c *client) snapshot() ServerSnapshot {
+	_, notNow := c.standing()
+	s := ServerSnapshot{Connected: notNow == nil, Metrics: c.count.snapshot(c.out.Dropped())}
+	if at := c.count.lastFrame.Load(); at != 0 {
+		s.LastFrame = time.Unix(0, at)
+	}
+	queued := c.out.Queued()
+	s.QueuedEvents, s.QueuedBytes = queued.Events, queued.Bytes
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Since, s.Err = c.since, c.failure
+	if s.Err != nil && c.retryAt.After(time.Now()) {
+		s.NextAttempt = c.retryAt
+	}
+	if s.Connected {
+		s.State = c.state
+	}
+	if c.hasStats {
+		s.Stats = c.stats
+	}
+	if c.session != nil {
+		s.TokenExpires = c.session.look().token.Expires
+	}
+	return s
+}
