@@ -1,0 +1,225 @@
+package prom_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
+
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+	"github.com/pterosocket/pterosocket-go/pterosocket/prom"
+	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fleetOf returns a fleet of all servers of a fake panel, connected.
+func fleetOf(t *testing.T, srv *pterotest.Server) *pterosocket.Fleet {
+	cfg := pterosocket.FleetConfig{
+		Config:            pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey()},
+		RequestsPerMinute: 60_000,
+	}
+	events, fleet, err := pterosocket.ConnectFleet(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = fleet.Close() })
+	go func() {
+		for range events {
+		}
+	}()
+	if err := fleet.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return fleet
+}
+
+// scrape returns what Prometheus gets, by the metrics' names.
+func scrape(t *testing.T, c prometheus.Collector) map[string]*dto.MetricFamily {
+	reg := prometheus.NewPedanticRegistry()
+	reg.MustRegister(c)
+	srv := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError}))
+	defer srv.Close()
+	defer http.DefaultClient.CloseIdleConnections()
+	res, err := http.Get(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatal(res.Status, err)
+	}
+	return families
+}
+
+// value returns the one that has these labels, as name=value.
+func value(families map[string]*dto.MetricFamily, name string, labels ...string) string {
+	for _, m := range families["pterosocket_"+name].GetMetric() {
+		have := make(map[string]bool)
+		for _, l := range m.GetLabel() {
+			have[l.GetName()+"="+l.GetValue()] = true
+		}
+		matches := true
+		for _, l := range labels {
+			matches = matches && have[l]
+		}
+		if matches {
+			return fmt.Sprint(m.GetGauge().GetValue() + m.GetCounter().GetValue()) // one of them is 0
+		}
+	}
+	return "none"
+}
+
+// A scrape with a hundred servers has what each of them says, and passes the linter.
+func TestFleetCollector(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{Stats: func(string, time.Duration) pterotest.Stats {
+		return pterotest.Stats{MemoryBytes: 1 << 20, CPUAbsolute: 250, DiskBytes: 7, RxBytes: 11, TxBytes: 13}
+	}})
+	defer srv.Close()
+	srv.SetName("\"Günther's\"\n\xff" + strings.Repeat("x", 1000))
+	const servers = 100
+	var last *pterotest.Server
+	for range servers - 1 {
+		last = srv.AddServer(pterotest.ServerConfig{Node: 3, Offline: true})
+	}
+	fleet := fleetOf(t, srv)
+	commands, err := fleet.Commands(srv.UUID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Print("a line", "another")
+	await(t, func() bool {
+		_, hasStats := commands.Stats()
+		return hasStats && commands.Metrics().ConsoleLines == 2
+	})
+	collector := prom.NewFleetCollector(fleet, prom.Options{Labels: prometheus.Labels{"panel": "eu"}})
+	got := scrape(t, collector)
+	id := "server=" + srv.ServerID()
+	for _, want := range []struct{ name, label, value string }{
+		{"servers", "panel=eu", "100"},
+		{"servers_left_out", "", "0"},
+		{"connected", id, "1"},
+		{"server_state", id + " state=running", "1"},
+		{"server_state", id + " state=offline", "0"},
+		{"server_state", "server=" + last.ServerID() + " state=offline", "1"},
+		{"server_info", "server=" + last.ServerID() + " node=Node 4", "1"},
+		{"console_lines_total", id, "2"},
+		{"credential_requests_total", id, "1"},
+		{"gaps_total", id, "0"},
+		{"server_cpu_cores", id, "2.5"},
+		{"server_memory_bytes", id, fmt.Sprint(float64(1 << 20))},
+		{"server_memory_limit_bytes", id, "none"},
+		{"server_network_receive_bytes_total", id, "11"},
+		{"server_network_transmit_bytes_total", id, "13"},
+		{"server_disk_bytes", id, "7"},
+		{"fleet_requests_per_minute", "", "60000"},
+		{"fleet_requests_total", "", fmt.Sprint(servers + 1)},
+		{"fleet_surplus_servers", "", "0"},
+	} {
+		labels := strings.Split(want.label, " ")
+		if want.label == "" {
+			labels = nil
+		}
+		if strings.HasSuffix(want.label, "node=Node 4") {
+			labels = []string{"server=" + last.ServerID(), "node=Node 4"}
+		}
+		if v := value(got, want.name, labels...); v != want.value {
+			t.Errorf("%s{%s} is %s, not %s", want.name, want.label, v, want.value)
+		}
+	}
+	if n := len(got["pterosocket_connected"].GetMetric()); n != servers {
+		t.Errorf("%d servers have series", n)
+	}
+	problems, err := testutil.CollectAndLint(collector)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
+
+// await looks again and again; what it waits for happens within a second or two on a real clock.
+func await(t *testing.T, cond func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !cond() {
+		if ctx.Err() != nil {
+			t.Fatal("waited for a minute")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// While a server is not connected, its resources are absent; counters stay.
+func TestCollector(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	cfg := pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey(), Server: srv.ServerID()}
+	events, commands, err := pterosocket.Connect(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ev := range events {
+		if _, ok := ev.(pterosocket.Stats); ok {
+			break
+		}
+	}
+	go func() {
+		for range events {
+		}
+	}()
+	collector := prom.NewCollector(prom.Options{}, commands)
+	got := scrape(t, collector)
+	id := "server=" + srv.ServerID()
+	if m, expires := value(got, "server_memory_bytes", id), value(got, "token_expiry_time_seconds", id); m == "none" || expires == "none" {
+		t.Errorf("memory %s, the token's end %s", m, expires)
+	}
+	if got["pterosocket_fleet_requests_total"] != nil {
+		t.Error("a single connection has no fleet")
+	}
+	if err := commands.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got = scrape(t, collector)
+	for name, want := range map[string]string{
+		"connected": "0", "server_memory_bytes": "none", "server_uptime_seconds": "none", "token_expiry_time_seconds": "none",
+		"credential_requests_total": "1", "servers": "1",
+	} {
+		if v := value(got, name); v != want {
+			t.Errorf("after the end %s is %s", name, v)
+		}
+	}
+	// There is no series with an unknown state.
+	if v := value(got, "server_state", "state=running"); v != "0" {
+		t.Errorf("after the end it runs: %s", v)
+	}
+}
+
+// However many servers a panel has, and however they are called, the scrape stays within bounds and works.
+func TestBoundedCardinality(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	for range 9 {
+		srv.AddServer(pterotest.ServerConfig{Offline: true})
+	}
+	fleet := fleetOf(t, srv)
+	got := scrape(t, prom.NewFleetCollector(fleet, prom.Options{MaxServers: 4}))
+	if n := len(got["pterosocket_connected"].GetMetric()); n != 4 {
+		t.Errorf("%d servers have series", n)
+	}
+	if all, out := value(got, "servers"), value(got, "servers_left_out"); all != "10" || out != "6" {
+		t.Errorf("%s servers, %s left out", all, out)
+	}
+}
