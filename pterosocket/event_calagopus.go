@@ -1,115 +1,114 @@
 package pterosocket
 
-// The events of this file come from Calagopus only. Their names are known from its daemon's source, their arguments
-// have not been measured. So each holds Args, what the daemon sent, and beside it what could be read from that: an id
-// where one comes first, and progress, a status or a message where one follows. What could not be read is zero, and
-// never an Error.
+// Only Calagopus sends the events of this file. Their names come from its daemon's source. Their arguments have not
+// been measured. So each event holds in Args what the daemon sent, and in other fields what could be read from that: an
+// id if one comes first, and progress, a status or a message if one follows. A field that could not be read is zero.
+// That never causes an Error event.
 
-// Progress is how far something has come: Done of Total, in the daemon's unit. Both are 0 where the daemon did not
-// tell.
+// Progress says how far something has come: Done of Total, in the daemon's unit. Both are 0 if the daemon did not say.
 type Progress struct {
 	Done  uint64 `json:"done"`
 	Total uint64 `json:"total"`
 }
 
-// InstallProgress: the installation has come so far.
+// InstallProgress reports how far the installation has come.
 type InstallProgress struct {
 	Progress
 	Args []string `json:"args"`
 }
 
-// ImagePullProgress: the download of part ID of the server's image has come so far.
+// ImagePullProgress reports how far the download of part ID of the server's image has come.
 type ImagePullProgress struct {
 	ID string `json:"id"`
 	Progress
 	Args []string `json:"args"`
 }
 
-// ImagePullCompleted: the server's image has been downloaded.
+// ImagePullCompleted reports that the server's image has been downloaded.
 type ImagePullCompleted struct {
 	ID   string   `json:"id"`
 	Args []string `json:"args"`
 }
 
-// BackupStarted: the backup UUID has begun. BackupCompleted ends it.
+// BackupStarted reports that the backup UUID has begun. BackupCompleted reports its end.
 type BackupStarted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`
 }
 
-// BackupProgress: the backup UUID has come so far.
+// BackupProgress reports how far the backup UUID has come.
 type BackupProgress struct {
 	UUID string `json:"uuid"`
 	Progress
 	Args []string `json:"args"`
 }
 
-// BackupDeleted: the backup UUID has been deleted.
+// BackupDeleted reports that the backup UUID was deleted.
 type BackupDeleted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`
 }
 
-// BackupRestoreStarted: the restoration of a backup has begun. BackupRestoreCompleted ends it.
+// BackupRestoreStarted reports that the restoration of a backup has begun. BackupRestoreCompleted reports its end.
 type BackupRestoreStarted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`
 }
 
-// BackupRestoreProgress: the restoration of a backup has come so far.
+// BackupRestoreProgress reports how far the restoration of a backup has come.
 type BackupRestoreProgress struct {
 	UUID string `json:"uuid"`
 	Progress
 	Args []string `json:"args"`
 }
 
-// TransferProgress: the server's transfer to another node has come so far. TransferStatus tells its states.
+// TransferProgress reports how far the server's transfer to another node has come. TransferStatus reports its states.
 type TransferProgress struct {
 	Progress
 	Args []string `json:"args"`
 }
 
-// ScheduleStarted: the schedule UUID has begun to run.
+// ScheduleStarted reports that the schedule UUID has begun to run.
 type ScheduleStarted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`
 }
 
-// ScheduleStepStatus: a schedule's step UUID has come to Status.
+// ScheduleStepStatus reports the Status of the step UUID of a schedule.
 type ScheduleStepStatus struct {
 	UUID   string   `json:"uuid"`
 	Status string   `json:"status"`
 	Args   []string `json:"args"`
 }
 
-// ScheduleStepError: a schedule's step UUID has failed. Message says how.
+// ScheduleStepError reports that the step UUID of a schedule has failed. Message says how.
 type ScheduleStepError struct {
 	UUID    string   `json:"uuid"`
 	Message string   `json:"message"`
 	Args    []string `json:"args"`
 }
 
-// ScheduleCompleted: the schedule UUID has run to its end.
+// ScheduleCompleted reports that the schedule UUID has run to its end.
 type ScheduleCompleted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`
 }
 
-// OperationProgress: the operation UUID, on the server's files, has come so far.
+// OperationProgress reports how far the operation UUID, on the server's files, has come.
 type OperationProgress struct {
 	UUID string `json:"uuid"`
 	Progress
 	Args []string `json:"args"`
 }
 
-// OperationError: the operation UUID has failed. Message says how.
+// OperationError reports that the operation UUID has failed. Message says how.
 type OperationError struct {
 	UUID    string   `json:"uuid"`
 	Message string   `json:"message"`
 	Args    []string `json:"args"`
 }
 
-// OperationCompleted: the operation UUID has ended.
+// OperationCompleted reports that the operation UUID has ended.
 type OperationCompleted struct {
 	UUID string   `json:"uuid"`
 	Args []string `json:"args"`

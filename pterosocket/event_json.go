@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// eventTypes holds a zero value of every event type. Unknown's name is its own in JSON.
+// eventTypes holds a zero value of every event type except Unknown, which has a name of its own in JSON.
 var eventTypes = []Event{
 	Start{}, Close{}, Error{}, AuthSuccess{}, TokenExpiring{}, TokenExpired{}, JWTError{}, Throttled{}, Lagged{}, Gap{},
 	Status{}, Stats{}, ConsoleOutput{}, DaemonMessage{}, DaemonError{}, InstallStarted{}, InstallOutput{}, InstallCompleted{},
@@ -24,7 +24,7 @@ var eventTypes = []Event{
 
 const unknownName = "unknown"
 
-// eventsByName tells an event's type by its name in JSON.
+// eventsByName maps an event's name in JSON to its type.
 var eventsByName = func() map[string]reflect.Type {
 	types := map[string]reflect.Type{unknownName: reflect.TypeFor[Unknown]()}
 	for _, ev := range eventTypes {
@@ -37,13 +37,13 @@ var eventsByName = func() map[string]reflect.Type {
 //
 //	{"event":"console_output","line":"hello"}
 //
-// UnmarshalEvent makes the same event of it again. Durations are nanoseconds, integers are exact, invalid UTF-8 becomes
-// U+FFFD. An error becomes its text and the names of this package's Err variables, and of the context's errors, for
-// which errors.Is holds; what errors.As would find is lost. An Unknown is
+// UnmarshalEvent turns it into the same event again. Durations are in nanoseconds, integers are exact, and invalid
+// UTF-8 becomes U+FFFD. An error becomes its text and a list of names: the Err variables of this package and the errors
+// of package context for which errors.Is holds. What errors.As would find is lost. An Unknown becomes
 //
 //	{"event":"unknown","daemon_event":"...","args":["..."]}
 //
-// It fails for nil, and for numbers that JSON does not have (NaN and infinities in Stats.CPUAbsolute).
+// MarshalEvent fails for nil and for numbers that JSON does not have (NaN and infinities in Stats.CPUAbsolute).
 func MarshalEvent(ev Event) ([]byte, error) {
 	if ev == nil {
 		return nil, errors.New("MarshalEvent: no event")
@@ -64,9 +64,9 @@ func MarshalEvent(ev Event) ([]byte, error) {
 	return append(out, fields[1:]...), nil
 }
 
-// UnmarshalEvent returns the event that data holds, which MarshalEvent has written. Fields that the event does not have
-// are ignored. It fails when data is no JSON object, when it names no event or one that this version does not have, and
-// when a field is of another type.
+// UnmarshalEvent returns the event in data, which MarshalEvent has written. It ignores fields that the event does not
+// have. It fails if data is not a JSON object, if data names no event or one that this version does not have, or if a
+// field has the wrong type.
 func UnmarshalEvent(data []byte) (Event, error) {
 	var head struct {
 		Event *string `json:"event"`
@@ -88,7 +88,7 @@ func UnmarshalEvent(data []byte) (Event, error) {
 	return ev.Elem().Interface().(Event), nil
 }
 
-// errorNames are the errors that are recognised again.
+// errorNames are the errors that errors.Is still finds after unmarshalling.
 var errorNames = map[string]error{
 	"ErrNotSent": ErrNotSent, "ErrUncertain": ErrUncertain, "ErrNotConnected": ErrNotConnected, "ErrPermission": ErrPermission,
 	"ErrServerOffline": ErrServerOffline, "ErrInvalidCommand": ErrInvalidCommand, "ErrQueueFull": ErrQueueFull,
@@ -101,7 +101,7 @@ var errorNames = map[string]error{
 	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
 }
 
-// errorJSON is an error in JSON; a nil pointer is no error.
+// errorJSON is an error in JSON. A nil pointer means no error.
 type errorJSON struct {
 	Text string   `json:"text"`
 	Is   []string `json:"is,omitempty"`
@@ -127,7 +127,7 @@ func (e *errorJSON) toError() error {
 	return &errorFromJSON{*e}
 }
 
-// errorFromJSON is an error that was an event's in another process.
+// errorFromJSON is an error that was read from JSON.
 type errorFromJSON struct{ errorJSON }
 
 func (e *errorFromJSON) Error() string { return e.Text }
@@ -145,12 +145,12 @@ type closeJSON struct {
 	Dropped int           `json:"dropped,omitempty"`
 }
 
-// MarshalJSON writes the fields of MarshalEvent.
+// MarshalJSON writes the fields as MarshalEvent does.
 func (e Close) MarshalJSON() ([]byte, error) {
 	return json.Marshal(closeJSON{e.Code, e.Reason, toErrorJSON(e.Err), e.Final, e.RetryIn, e.Dropped})
 }
 
-// UnmarshalJSON reads what MarshalJSON has written.
+// UnmarshalJSON reads what MarshalJSON wrote.
 func (e *Close) UnmarshalJSON(data []byte) error {
 	var c closeJSON
 	err := json.Unmarshal(data, &c)
@@ -162,10 +162,10 @@ type errorEventJSON struct {
 	Err *errorJSON `json:"error"`
 }
 
-// MarshalJSON writes the fields of MarshalEvent.
+// MarshalJSON writes the fields as MarshalEvent does.
 func (e Error) MarshalJSON() ([]byte, error) { return json.Marshal(errorEventJSON{toErrorJSON(e.Err)}) }
 
-// UnmarshalJSON reads what MarshalJSON has written.
+// UnmarshalJSON reads what MarshalJSON wrote.
 func (e *Error) UnmarshalJSON(data []byte) error {
 	var j errorEventJSON
 	err := json.Unmarshal(data, &j)
@@ -194,7 +194,7 @@ type diskIOJSON struct {
 	WriteBytes uint64 `json:"write_bytes"`
 }
 
-// MarshalJSON writes the fields of MarshalEvent: the daemons' names, with the uptime in nanoseconds.
+// MarshalJSON writes the fields as MarshalEvent does: under the daemons' names, with the uptime in nanoseconds.
 func (e Stats) MarshalJSON() ([]byte, error) {
 	return json.Marshal(statsJSON{
 		e.MemoryBytes, e.MemoryLimitBytes, e.CPUAbsolute, networkJSON(e.Network), e.Uptime, e.State, e.DiskBytes,
@@ -202,7 +202,7 @@ func (e Stats) MarshalJSON() ([]byte, error) {
 	})
 }
 
-// UnmarshalJSON reads what MarshalJSON has written.
+// UnmarshalJSON reads what MarshalJSON wrote.
 func (e *Stats) UnmarshalJSON(data []byte) error {
 	var s statsJSON
 	err := json.Unmarshal(data, &s)

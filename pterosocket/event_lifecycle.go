@@ -2,17 +2,19 @@ package pterosocket
 
 import "time"
 
-// Start: the first auth of a connection has been sent to the daemon at Socket. Reconnects is 0 the first time, and then
-// how often the connection had to be made anew.
+// Start reports that the first auth message of a connection was sent to the daemon at the URL Socket. Reconnects is 0
+// for the first connection. After that it counts the reconnects so far, this one included.
 type Start struct {
 	Socket     string `json:"socket"`
 	Reconnects int    `json:"reconnects"`
 }
 
-// Close: a connection that stood is gone. Code and Reason are the close frame's, 1006 and "" if there was none; Err
-// says why. Unless Final, the library comes back by itself, first after RetryIn. With Final the channel is closed
-// behind it: Err is then nil if Commands.Close or Shutdown was called, and Dropped is how many events had been received
-// and were given up, of which no Lagged has told, since nothing took them.
+// Close reports that a connection was lost or, with Final set, that the library has stopped for good. Code and Reason
+// are those of the close frame, or 1006 and "" if there was none. Err says why. Unless Final is set, the library
+// reconnects by itself. Its first attempt comes after RetryIn.
+//
+// If Final is set, the channel is closed after this event. Err is then nil if Commands.Close or Shutdown was called.
+// Dropped counts the events that were received but given up because nothing took them. No Lagged event counts these.
 type Close struct {
 	Code    int
 	Reason  string
@@ -22,42 +24,43 @@ type Close struct {
 	Dropped int
 }
 
-// Error: something failed and the library goes on, or a frame was skipped that could not be read.
+// Error reports that something failed while the library goes on, or that it skipped a frame that was too long or
+// unreadable.
 type Error struct{ Err error }
 
-// AuthSuccess: the daemon has accepted a token: once a connection, and again with each renewal. Permissions are the
-// token's.
+// AuthSuccess reports that the daemon accepted a token: once for each connection, and again after each renewal.
+// Permissions are those of the token.
 type AuthSuccess struct {
 	Permissions []Permission `json:"permissions"`
 }
 
-// TokenExpiring: the daemon says that the token ends soon. The library renews it by itself.
+// TokenExpiring is the daemon's warning that the token ends soon. The library renews it by itself.
 type TokenExpiring struct{}
 
-// TokenExpired: the daemon says that the token has ended. The library renews it by itself.
+// TokenExpired is the daemon's notice that the token has ended. The library renews it by itself.
 type TokenExpired struct{}
 
-// JWTError: the daemon refused a token, or answered a frame or a line with that refusal. A flood of equal ones is one
-// event until the next AuthSuccess.
+// JWTError reports that the daemon refused a token, or that it sent this refusal instead of an answer or a console
+// line. Equal refusals are reported only once until the next AuthSuccess.
 type JWTError struct {
 	Message string `json:"message"`
 }
 
-// Throttled: the daemon has dropped messages of this connection because there were too many. Event is "global" or the
-// event's name.
+// Throttled reports that the daemon dropped messages of this connection because there were too many. Event names the
+// limit: "global", or the name of the event that was sent too often.
 type Throttled struct {
 	Event string `json:"throttled"`
 }
 
-// Lagged: Dropped older events were given up at this place because the consumer was slow.
+// Lagged reports that Dropped older events were given up at this place because the consumer was too slow.
 type Lagged struct {
 	Dropped int `json:"dropped"`
 }
 
-// Gap: after a reconnect, console lines may be missing at this place.
+// Gap reports that console lines may be missing at this place, for example after a reconnect.
 type Gap struct{}
 
-// Unknown: an event that this package has no type for. Event is the daemon's name for it.
+// Unknown is a daemon's event that this package has no type for. Event is the daemon's name for it.
 type Unknown struct {
 	Event string   `json:"daemon_event"`
 	Args  []string `json:"args"`

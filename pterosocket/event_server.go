@@ -6,70 +6,72 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/ansi"
 )
 
-// Status: the server's power state has changed, or is told after connecting. A status may come after console lines that
-// were printed later; a restart goes through stopping, offline, starting and running.
+// Status reports that the server's power state changed, or what it is after connecting. It may come after console lines
+// that were printed later. A restart goes through stopping, offline, starting and running.
 type Status struct {
 	State State `json:"state"`
 }
 
-// Stats are a server's resources: once a second while it runs, once after connecting if it is offline, or when asked
-// for. Only the newest undelivered Stats is kept for a slow consumer: one that has stopped sees at most one older Stats
-// first, and one more for each other event of the server's life that came in between.
+// Stats reports a server's resources: once a second while it runs, once after connecting if it is offline, and when
+// asked for. Only the newest undelivered Stats is kept for a slow consumer. A consumer that stops for a while first
+// sees at most one older Stats, and one more for each other event of the server's life, such as Status, that came in
+// between.
 type Stats struct {
 	MemoryBytes      uint64                            // in use
 	MemoryLimitBytes uint64                            // 0: unlimited
 	CPUAbsolute      float64                           // percent of one core; more than 100 on several
-	Network          struct{ RxBytes, TxBytes uint64 } // since the start
-	Uptime           time.Duration                     // since the start
+	Network          struct{ RxBytes, TxBytes uint64 } // since the server's start
+	Uptime           time.Duration                     // since the server's start
 	State            State
 	DiskBytes        int64
-	DiskIO           *DiskIO // nil unless the daemon tells (Pelican)
+	DiskIO           *DiskIO // nil unless the daemon reports it (Pelican)
 }
 
 // DiskIO counts a server's disk traffic since its start.
 type DiskIO struct{ ReadBytes, WriteBytes uint64 }
 
-// ConsoleOutput is one line of the console, with whatever colours it was printed in. Replayed: it comes from the
-// daemon's history, after a reconnect or with Config.History, and was printed earlier. Lines that arrived together
-// share memory, 4 KiB at most: strings.Clone one that is kept for long.
+// ConsoleOutput is one line of the console, including any colour codes. Replayed is set if the line was printed earlier
+// and comes from the daemon's history, after a reconnect or with Config.History or Config.After. Lines that arrived
+// together share memory, 4 KiB at most. Use strings.Clone for a line that you keep for long.
 type ConsoleOutput struct {
 	Line     string `json:"line"`
 	Replayed bool   `json:"replayed,omitempty"`
 }
 
-// Plain returns the line without ANSI escape sequences and without control characters but tab: fit for a log file or a
-// chat.
+// Plain returns the line without ANSI escape sequences and without control characters except tab. The result suits a
+// log file or a chat.
 func (e ConsoleOutput) Plain() string { return ansi.Plain(e.Line) }
 
-// Plain does the same with any line.
+// Plain returns any line without ANSI escape sequences and without control characters except tab.
 func Plain(line string) string { return ansi.Plain(line) }
 
-// DaemonMessage is something that the daemon, not the game, has to say.
+// DaemonMessage is a message from the daemon, not from the game.
 type DaemonMessage struct {
 	Message string `json:"message"`
 }
 
-// DaemonError is a failure that the daemon reports: "Error Event [uuid]: ...", without details unless the user has
-// admin.websocket.errors.
+// DaemonError is a failure that the daemon reports: "Error Event [uuid]: ...". It has no details unless the user has
+// the permission admin.websocket.errors.
 type DaemonError struct {
 	Message string `json:"message"`
 }
 
-// InstallStarted: the server's installation has begun.
+// InstallStarted reports that the server's installation has begun.
 type InstallStarted struct{}
 
-// InstallOutput is a line of the installation's output. It needs admin.websocket.install.
+// InstallOutput is a line of the installation's output. It needs the permission admin.websocket.install.
 type InstallOutput struct {
 	Line string `json:"line"`
 }
 
-// InstallCompleted: the installation has ended. Only Calagopus says how; Known is false where the daemon did not.
+// InstallCompleted reports that the installation has ended. Only Calagopus says whether it was successful. Known is
+// false if the daemon did not say.
 type InstallCompleted struct {
 	Successful bool `json:"successful"`
 	Known      bool `json:"known"`
 }
 
-// BackupCompleted: a backup has ended. It needs backup.read.
+// BackupCompleted reports that a backup has ended. It needs the permission backup.read.
 type BackupCompleted struct {
 	UUID         string `json:"uuid"`
 	Successful   bool   `json:"successful"`
@@ -78,29 +80,30 @@ type BackupCompleted struct {
 	Size         int64  `json:"size"` // bytes
 }
 
-// BackupRestoreCompleted: the restoration of a backup has ended. Only Calagopus says how; Known is false where the
-// daemon did not.
+// BackupRestoreCompleted reports that the restoration of a backup has ended. Only Calagopus says whether it was
+// successful. Known is false if the daemon did not say.
 type BackupRestoreCompleted struct {
 	Successful bool `json:"successful"`
 	Known      bool `json:"known"`
 }
 
-// TransferStatus: the server's transfer to another node has come to Status, one of pending, processing, cancelling,
-// cancelled, failed, completed, failure, success. When it is over, however it ended, the library asks the panel where
-// the server is now and connects there; that is a Close and a Start.
+// TransferStatus reports the status of the server's transfer to another node: pending, processing, cancelling,
+// cancelled, failed, completed, failure or success. When the transfer is over, whatever its outcome, the library asks
+// the panel where the server is now and connects there. The consumer then gets a Close and a Start.
 type TransferStatus struct {
 	Status string `json:"status"`
 }
 
-// TransferLogs is a line of a transfer's log. It needs admin.websocket.transfer.
+// TransferLogs is a line of a transfer's log. It needs the permission admin.websocket.transfer.
 type TransferLogs struct {
 	Line string `json:"line"`
 }
 
-// Deleted: the server has been deleted. Daemons do not send it reliably; the final Close tells.
+// Deleted reports that the server was deleted. Daemons do not send it reliably, but a final Close always comes.
 type Deleted struct{}
 
-// FeatureMatch: a console line matched one of the server's features (Pelican), such as the request to accept an EULA.
+// FeatureMatch reports that a console line matched one of the server's features (Pelican), such as the request to
+// accept an EULA.
 type FeatureMatch struct {
 	Key     string `json:"key"`
 	Pattern string `json:"pattern"`
