@@ -11,51 +11,54 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Commands sends to the daemon, and tells of the connection. Connect returns it. All methods are safe for concurrent
+// Commands sends to the daemon and reports on the connection. Connect returns it. All methods are safe for concurrent
 // use.
 //
-// What is sent goes out in the order in which the calls were made, paced so that a daemon neither reorders nor drops
-// it; a call waits its turn, bounded by its ctx. A nil error means that the whole frame was written on an authenticated
-// connection; what the game makes of it, daemons do not tell. If errors.Is(err, ErrNotSent) holds, it was certainly not
-// sent.
+// Messages go out in the order of the calls. They are paced so that a daemon neither reorders nor drops them. A call
+// waits for its turn until its ctx ends. A nil error means that the whole frame was written on an authenticated
+// connection. Daemons do not say what the game makes of it. If errors.Is(err, ErrNotSent) holds, the message was
+// certainly not sent.
 type Commands struct{ c *client }
 
-// WriteCommand sends a line to the game's console, without a line break. It fails at once when a daemon would ignore
-// the command in silence (ErrPermission, ErrServerOffline, ErrInvalidCommand), when there is no connection
-// (ErrNotConnected: a "stop" must not come minutes late), and when 1,024 packets wait already (ErrQueueFull).
+// WriteCommand sends a line to the game's console, without a line break. It fails at once with ErrPermission,
+// ErrServerOffline or ErrInvalidCommand if a daemon would ignore the command in silence. Without a connection it fails
+// with ErrNotConnected, since a "stop" must not come minutes late. It fails with ErrQueueFull if 1,024 packets wait
+// already, and with ErrClosed after the end.
 func (c *Commands) WriteCommand(ctx context.Context, command string) error {
 	return c.Write(ctx, CommandPacket(command))
 }
 
-// WritePower sends a power action; a kill goes before everything that waits. It does not wait for the state that the
-// action leads to. It fails like WriteCommand.
+// WritePower sends a power action. A kill goes before everything that waits. WritePower does not wait for the state
+// that the action leads to: Power does. It fails like WriteCommand, and with ErrInvalidPowerAction for an unknown
+// action.
 func (c *Commands) WritePower(ctx context.Context, action PowerAction) error {
 	return c.Write(ctx, PowerPacket(action))
 }
 
-// RequestLogs asks for the daemon's recent lines, up to 150 by default. They come as ConsoleOutput events with nothing
-// to tell them from new ones; History returns them instead.
+// RequestLogs asks for the daemon's recent lines, up to 150 by default. They come as ConsoleOutput events that look
+// like new lines. History returns the lines instead. RequestLogs fails like WriteCommand.
 func (c *Commands) RequestLogs(ctx context.Context) error {
 	return c.Write(ctx, Packet{Event: wire.SendLogs, Args: []string{""}})
 }
 
-// RequestStats asks for a Stats event now.
+// RequestStats asks for a Stats event now. It fails like WriteCommand, but not because the server is offline.
 func (c *Commands) RequestStats(ctx context.Context) error {
 	return c.Write(ctx, Packet{Event: wire.SendStats, Args: []string{""}})
 }
 
-// Write sends any packet but auth, which is the library's own.
+// Write sends any packet except auth, which only the library itself sends. It fails like WriteCommand and WritePower.
 func (c *Commands) Write(ctx context.Context, packet Packet) error {
 	return <-c.Submit(ctx, packet)
 }
 
-// Submit sends like Write without waiting: the channel that it returns gets Write's result and is closed then.
+// Submit sends like Write but does not wait. The channel that it returns gets Write's result and is then closed.
 func (c *Commands) Submit(ctx context.Context, packet Packet) <-chan error {
 	return c.c.submit(ctx, packet, func() error { return nil })
 }
 
-// submit checks a packet and puts it into the current connection's queue. It is withdrawn when ctx ends. before is
-// called just before the packet is written, and may prevent that with an error. The channel gets the outcome.
+// submit checks a packet and puts it into the current connection's queue. It withdraws the packet when ctx ends. The
+// writer calls before just before it writes the packet. An error from before prevents that. The channel gets the
+// outcome.
 func (c *client) submit(ctx context.Context, packet Packet, before func() error) <-chan error {
 	frame, err := packet.encode()
 	r := newRequest(packet.Event, frame)
@@ -71,7 +74,7 @@ func (c *client) submit(ctx context.Context, packet Packet, before func() error)
 		return r.outcome
 	}
 	r.counted, r.kill = true, packet.isKill()
-	r.before = func() error { // much may have happened while it waited for its turn
+	r.before = func() error { // check again: much may have changed while it waited
 		if err := c.ignored(packet); err != nil {
 			return err
 		}
@@ -84,7 +87,7 @@ func (c *client) submit(ctx context.Context, packet Packet, before func() error)
 	return r.outcome
 }
 
-// standing returns the session that takes commands now, or why there is none.
+// standing returns the session that takes commands now, or an error that says why there is none.
 func (c *client) standing() (*session, error) {
 	s, _ := c.current()
 	switch {
@@ -96,7 +99,8 @@ func (c *client) standing() (*session, error) {
 	return s, nil
 }
 
-// ignored returns why a daemon would ignore the packet in silence, as far as that is known; nil if it would not.
+// ignored returns why a daemon would ignore the packet in silence, as far as the library knows. Otherwise it returns
+// nil.
 func (c *client) ignored(packet Packet) error {
 	if p := packet.needs(); p != "" && !c.can(p) {
 		return &PermissionError{p}
@@ -107,7 +111,7 @@ func (c *client) ignored(packet Packet) error {
 	return nil
 }
 
-// takeTurn waits until no other Run or History is at work, which would get in each other's way.
+// takeTurn waits until no other Run or History is at work. They would get in each other's way.
 func (c *client) takeTurn(ctx context.Context) error {
 	select {
 	case c.running <- struct{}{}:
@@ -121,8 +125,8 @@ func (c *client) takeTurn(ctx context.Context) error {
 
 func (c *client) endTurn() { <-c.running }
 
-// Ready waits until the connection stands and is authenticated. It returns ctx's error, or, after the end, Err or
-// ErrClosed.
+// Ready waits until the connection is up and authenticated. If ctx ends first, it returns context.Cause(ctx). After the
+// end of the connection it returns Err, or ErrClosed if Err is nil.
 func (c *Commands) Ready(ctx context.Context) error {
 	for {
 		_, changed := c.c.current()
@@ -139,20 +143,20 @@ func (c *Commands) Ready(ctx context.Context) error {
 	}
 }
 
-// whyEnded returns Err or, when that is nil, ErrClosed. The client has ended.
+// whyEnded returns Err, or ErrClosed if that is nil. Call it only after the client has ended.
 func (c *client) whyEnded() error { return cmp.Or(c.err, ErrClosed) }
 
-// Connected reports whether the connection stands and is authenticated: whether a command would be sent now.
+// Connected reports whether the connection is up and authenticated, so that a command would be sent now.
 func (c *Commands) Connected() bool {
 	_, err := c.c.standing()
 	return err == nil
 }
 
-// State returns the server's power state as the connection that stands was told last, by a status or with stats. It is
-// "" before that, and while there is no connection.
+// State returns the server's power state as the current connection reported it last, by a Status or by Stats. It is ""
+// before that, and while there is no connection.
 func (c *Commands) State() State { return c.c.knownState() }
 
-// Stats returns the last stats of the connection that stands; ok is false when none have come, and while there is no
+// Stats returns the last Stats of the current connection. ok is false if none have come, and while there is no
 // connection.
 func (c *Commands) Stats() (stats Stats, ok bool) {
 	c.c.mu.Lock()
@@ -160,31 +164,33 @@ func (c *Commands) Stats() (stats Stats, ok bool) {
 	return c.c.stats, c.c.hasStats
 }
 
-// Permissions returns what the current token allows.
+// Permissions returns a copy of what the current token allows.
 func (c *Commands) Permissions() []Permission {
 	c.c.mu.Lock()
 	defer c.c.mu.Unlock()
 	return slices.Clone(c.c.perms)
 }
 
-// Can reports whether the current token allows p. "*" covers all but what begins with "admin.".
+// Can reports whether Permissions include p. "*" covers all permissions except those that begin with "admin.". A token
+// that lists no permissions makes Can return false, although commands are then not refused for that.
 func (c *Commands) Can(p Permission) bool { return allows(c.Permissions(), p) }
 
-// Metrics returns the counters as they are now.
+// Metrics returns the current values of the counters.
 func (c *Commands) Metrics() Metrics { return c.c.count.snapshot(c.c.out.Dropped()) }
 
 const (
-	// closeIdle is how long a consumer may take nothing after Close before what was received is given up.
+	// closeIdle is how long a consumer may take nothing after Close. Then the events already received are given up.
 	closeIdle = 100 * time.Millisecond
 	// networkEnd is how long the network may take to end after Close or Shutdown. A close handshake has a second.
 	networkEnd = 2 * time.Second
-	// handlerStuck is how long Close and Shutdown wait for a log handler: it may be what has called them.
+	// handlerStuck is how long Close and Shutdown wait for a busy log handler. The handler itself may have called them.
 	handlerStuck = time.Second
 )
 
-// Close ends the connection: the network at once, with a close frame. What was received goes on being delivered for as
-// long as the consumer takes it, and is given up when it takes nothing for 100 ms. Close returns when every goroutine
-// has ended and the channel is closed; the consumer may call it itself. It is idempotent and always returns nil.
+// Close ends the connection gracefully. It closes the websocket at once, with a close frame. Events already received
+// are delivered as long as the consumer takes them. They are given up when it takes nothing for 100 ms. Close returns
+// when every goroutine has ended and the channel is closed. The consumer may call it. It is idempotent and always
+// returns nil. For a server of a Fleet, Close does the same as Fleet.Remove.
 func (c *Commands) Close() error {
 	if m := c.c.member; m != nil {
 		m.leave(c.c, nil)
@@ -196,8 +202,9 @@ func (c *Commands) Close() error {
 	return nil
 }
 
-// Shutdown ends the connection as Close does, but goes on delivering what was received until ctx ends, however slow the
-// consumer is. It returns ErrEventsDropped when some of it had to be given up.
+// Shutdown ends the connection like Close, but delivers the events already received until ctx ends, however slow the
+// consumer is. It returns ErrEventsDropped if some of them had to be given up. For a server of a Fleet, Shutdown does
+// the same as Fleet.Remove.
 func (c *Commands) Shutdown(ctx context.Context) error {
 	if m := c.c.member; m != nil {
 		m.leave(c.c, nil)
@@ -211,13 +218,14 @@ func (c *Commands) Shutdown(ctx context.Context) error {
 		if c.c.dropped > 0 {
 			return ErrEventsDropped
 		}
-	default: // a log handler has called
+	default: // a log handler called Shutdown
 	}
 	return nil
 }
 
-// awaitEnd waits until everything that is ending has ended: done is closed then. It cuts that short after a while, and
-// at once when hurry is closed. It does not wait for a log handler that is stuck, since that may be its caller.
+// awaitEnd waits until done is closed, which means that everything has ended. It cuts the end short after networkEnd,
+// and at once when hurry is closed. It does not wait for a log handler that is stuck, since that handler may be its
+// caller.
 func (h *busyHandler) awaitEnd(done, hurry <-chan struct{}, cutShort context.CancelCauseFunc) {
 	defer time.AfterFunc(networkEnd, func() { cutShort(errClosing) }).Stop()
 	look := time.NewTicker(handlerStuck)
@@ -237,12 +245,13 @@ func (h *busyHandler) awaitEnd(done, hurry <-chan struct{}, cutShort context.Can
 	}
 }
 
-// Done is closed when the connection has ended for good: after the channel, when every goroutine has ended.
+// Done returns a channel that is closed when the connection has ended for good: after the events channel, when every
+// goroutine has ended.
 func (c *Commands) Done() <-chan struct{} { return c.c.done }
 
-// Err returns why the connection has ended: nil after Close or Shutdown (ErrEventsDropped if what was received could
-// not all be delivered), the cause of the context given to Connect, or the final error. Before Done is closed it
-// returns nil.
+// Err returns why the connection has ended: nil after Close or Shutdown (ErrEventsDropped if some received events could
+// not be delivered), the cause of the context given to Connect, or the final error. It returns nil before Done is
+// closed.
 func (c *Commands) Err() error {
 	select {
 	case <-c.c.done:

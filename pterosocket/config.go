@@ -14,73 +14,79 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
-// Config says what to connect to, and how. Origin, APIKey and Server are required; every other field's zero value is a
-// sensible default. Connect works on a copy. However it is printed, a Config does not show its API key.
+// Config says what to connect to, and how. Origin, APIKey and Server are required. Every other field's zero value is a
+// sensible default. Connect works on a copy. A Config that is printed, logged or marshalled does not show its API key.
 type Config struct {
-	// Origin is the panel's base URL, such as https://panel.example.com. A path and a trailing slash are cut off.
+	// Origin is the panel's base URL, such as https://panel.example.com. The library cuts off a path and a trailing
+	// slash.
 	Origin string
-	// APIKey is a client API key of the panel (not an application key). Not needed when Credentials is set.
+	// APIKey is a client API key of the panel (not an application key). It is not needed if Credentials is set.
 	APIKey string
 	// Server is the server's short identifier or its UUID.
 	Server string
 
-	// Credentials is where token and URL come from. Nil: the panel at Origin, asked with APIKey.
+	// Credentials is the source of the token and the URL. Nil: the panel at Origin, asked with APIKey.
 	Credentials CredentialSource
-	// HTTPClient is used for the panel and for the websocket handshake, there by Dialers that are ConfigurableDialers, as
-	// the default one is. Nil: one made for the purpose. The library never closes its idle connections.
+	// HTTPClient makes the requests to the panel. A ConfigurableDialer, such as the default one, also uses it for the
+	// websocket handshake. Nil: the library makes its own. The library never closes its idle connections.
 	HTTPClient *http.Client
-	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gobwas has one that is faster and smaller.
+	// Dialer opens the websocket. Nil: nhooyr.io/websocket. Module pterosocket/gobwas has a Dialer that is faster and
+	// needs less memory.
 	Dialer Dialer
-	// Logger gets what an operator follows an incident by: what happened, what is tried next, and when. Nil: silent. A
-	// handler may call Commands.Close, which then returns after a second.
+	// Logger gets what an operator needs to follow an incident: what happened, what the library tries next, and when.
+	// Nil: silent. A handler may call Commands.Close, which then returns after a second.
 	Logger *slog.Logger
-	// OriginHeader is sent to the daemon as Origin, which must equal the panel's URL in the daemon's own configuration.
-	// "": Origin.
+	// OriginHeader is the Origin header for the daemon. It must equal the panel's URL in the daemon's own
+	// configuration. "": Origin.
 	OriginHeader string
-	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: that is refused with
+	// AllowInsecure accepts an unencrypted ws:// socket from an https panel. False: the library refuses it with
 	// ErrInsecureSocket.
 	AllowInsecure bool
-	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 take up. It saves traffic and costs time.
-	// A Dialer that is no ConfigurableDialer has to be told itself: then Connect fails with ErrInvalidConfig.
+	// Compression offers permessage-deflate, which Pelican and Pterodactyl 1.12 accept. It saves traffic and costs
+	// time. With a Dialer that is not a ConfigurableDialer, Connect fails with ErrInvalidConfig: set compression in the
+	// Dialer itself.
 	Compression bool
-	// History asks for the daemon's recent lines on the first connection; they come with ConsoleOutput.Replayed set.
+	// History asks for the daemon's recent lines on the first connection. They come with ConsoleOutput.Replayed set.
 	History bool
-	// QueueSize is how many events are kept for a slow consumer, allocated only as needed. 0: 8192. Their text is bounded
-	// too, by 16 MiB.
+	// QueueSize is how many events are kept for a slow consumer. Memory is allocated only as needed. 0: 8192. The size
+	// of these events is limited too, to 16 MiB.
 	QueueSize int
-	// ReadLimit is the size of the longest frame in bytes; a longer one is skipped and reported as an Error event. 0: 1
-	// MiB; at most 1 GiB.
+	// ReadLimit is the size of the longest frame in bytes. A longer frame is skipped and reported as an Error event. 0:
+	// 1 MiB. The maximum is 1 GiB.
 	ReadLimit int64
-	// PingInterval is the time between two pings that keep the connection alive. 0: 30 s; negative: none. Pings are sent
-	// behind commands all the same.
+	// PingInterval is the time between two pings that keep the connection alive. 0: 30 s. Negative: none. Pings that
+	// follow commands are sent in any case.
 	PingInterval time.Duration
-	// ConnectTimeout is how long Connect retries what may pass. 0: 30 s. Negative: until ctx ends, and a server that is
-	// suspended or installing, and a panel that wants to be left alone for long, are waited for too.
+	// ConnectTimeout is how long Connect retries after temporary errors. 0: 30 s. Negative: until ctx ends. A negative
+	// value also makes Connect wait while the server is suspended or installing, and while the panel wants no requests
+	// for a long time.
 	ConnectTimeout time.Duration
-	// Backoff spaces the attempts to connect.
+	// Backoff sets the delays between attempts to connect.
 	Backoff Backoff
-	// Limits are the rates at which commands are sent. Zero: the daemon's own, which the token tells.
+	// Limits are the rates at which commands are sent. Zero: the daemon's own limits, which the library learns from the
+	// token.
 	Limits Limits
-	// NoResume: do not ask for the daemon's history after a reconnect. Every reconnect then reports a Gap.
+	// NoResume turns off the request for the daemon's history after a reconnect. Every reconnect then reports a Gap.
 	NoResume bool
-	// After holds the last console lines that an earlier connection delivered, oldest first; the last 512 are used. What
-	// was printed since comes first, with Replayed set, and a Gap stands where it cannot be shown that nothing is missing.
-	// So a service that stores its last lines can be restarted without losing or doubling one. Empty but not nil: every
-	// line of the log is new. Nil: off. After wins over History.
+	// After holds the last console lines that an earlier connection delivered, oldest first. Only the last 512 are
+	// used. The lines printed since then come first, with Replayed set. A Gap marks a place where the library cannot
+	// show that nothing is missing. So a service that stores its last lines can restart without losing or repeating a
+	// line. Empty but not nil: every line of the daemon's history is new. Nil: off. After takes precedence over
+	// History.
 	After []string
-	// DrainTimeout is how long a consumer may take nothing, after the end of ctx or a final error, before what had been
-	// received is given up. 0: 1 s; negative: it is given up at once.
+	// DrainTimeout is how long a consumer may take nothing after the end of ctx or a final error. Then the events
+	// already received are given up. 0: 1 s. Negative: they are given up at once.
 	DrainTimeout time.Duration
 }
 
-// Backoff is an exponential backoff with full jitter: each delay is random between zero and a window that doubles from
-// Min to Max. 0: 500 ms and 30 s. After a loss the window begins at eight times Min, so that the many clients of one
-// daemon do not come back within the same second.
+// Backoff is an exponential backoff with full jitter. Each delay is random, between zero and a window that doubles from
+// Min to Max. 0: 500 ms and 30 s. After a connection is lost, the window begins at eight times Min. So the many clients
+// of one daemon do not all come back within the same second.
 type Backoff struct{ Min, Max time.Duration }
 
-// Limits are the rates at which a daemon takes messages. A daemon of Pterodactyl before 1.12 has none: its panel
-// answers with "data" and puts no scope into the tokens. Unlimited is for others that are known to have none; then only
-// the order of commands is kept.
+// Limits are the rates at which a daemon takes messages. The library knows by itself that a daemon of Pterodactyl
+// before 1.12 has none: its panel answers with "data" and puts no scope into the tokens. Set Unlimited for another
+// daemon that is known to have none. The library then keeps only the order of commands.
 type Limits struct{ Unlimited bool }
 
 // withDefaults checks c and fills in what is missing.
@@ -127,8 +133,8 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// defaultHTTPClient returns the client of all who bring none. It keeps no idle connection, so that nothing of it
-// outlives a request.
+// defaultHTTPClient returns the client for every Config without one. It keeps no idle connections, so nothing outlives
+// a request.
 var defaultHTTPClient = sync.OnceValue(func() *http.Client {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -136,7 +142,8 @@ var defaultHTTPClient = sync.OnceValue(func() *http.Client {
 	}
 	t = t.Clone()
 	t.DisableKeepAlives = true
-	// A request's buffers are garbage soon, and that of many connections would leave holes between what stays.
+	// A request's buffers are soon garbage. With many connections they would leave holes in the memory that stays in
+	// use.
 	t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
 	return &http.Client{Transport: t}
 })
@@ -147,7 +154,7 @@ func notIdentifier(r rune) bool {
 
 const redacted = "[redacted]"
 
-// shown is what a Config shows of itself.
+// shown returns the fields that printing, logging and marshalling show.
 func (c Config) shown() any {
 	if c.APIKey != "" {
 		c.APIKey = redacted
@@ -169,7 +176,7 @@ func (c Config) shown() any {
 	}
 }
 
-// Format prints the config without its API key, whatever the verb.
+// Format prints the config without its API key, for every verb.
 func (c Config) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "pterosocket.Config%+v", c.shown())
 }
@@ -180,7 +187,7 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 // MarshalJSON returns the config without its API key.
 func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
 
-// redact removes secrets from the text of err. For errors.Is and errors.As it stays what it was.
+// redact removes secrets from the text of err. errors.Is and errors.As work as before.
 func redact(err error, secrets ...string) error {
 	if err == nil {
 		return nil
@@ -197,7 +204,7 @@ func redact(err error, secrets ...string) error {
 	return &cleanError{text, err}
 }
 
-// cleanError is an error whose own text held a secret. It cannot be unwrapped, only asked.
+// cleanError is an error whose own text held a secret. It has no Unwrap method, but errors.Is and errors.As work.
 type cleanError struct {
 	text string
 	err  error

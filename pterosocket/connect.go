@@ -2,22 +2,22 @@ package pterosocket
 
 import "context"
 
-// Connect opens the console of one server: it asks the panel for a token, opens the daemon's websocket, authenticates,
-// and returns once the daemon has accepted the token and told the server's state (or after a second's grace when it
-// does not; a daemon subscribes the client just after accepting the token, so a line printed in that very instant may
-// be missed).
+// Connect opens the console of one server. It asks the panel for a token, opens the daemon's websocket and
+// authenticates. It returns when the daemon has accepted the token and reported the server's state. If no state comes,
+// it returns a second after the token was accepted. A daemon subscribes the client just after it accepts the token, so
+// a line that is printed in that instant may be missed.
 //
-// ctx governs the whole life of the connection, reconnects included. When it ends, everything ends at once.
-// Commands.Close ends it gracefully.
+// ctx governs the whole life of the connection, including reconnects. When ctx ends, everything ends at once.
+// Commands.Close ends the connection gracefully.
 //
-// Connect fails at once with what retrying does not cure: errors.Is finds ErrInvalidConfig, ErrUnauthorized,
-// ErrForbidden, ErrServerNotFound, ErrOriginRejected, ErrAuthRejected, ErrInsecureSocket or ErrConflict, or
-// ErrRateLimited when the panel wants to be left alone for longer than Config.ConnectTimeout. Anything else it retries
-// until ConnectTimeout. When it fails, nothing is left behind.
+// Connect fails at once if retrying does not help. errors.Is then finds ErrInvalidConfig, ErrUnauthorized,
+// ErrForbidden, ErrServerNotFound, ErrOriginRejected, ErrAuthRejected, ErrInsecureSocket or ErrConflict. It finds
+// ErrRateLimited if the panel wants no requests for longer than Config.ConnectTimeout. After any other error Connect
+// retries until ConnectTimeout. When Connect fails, nothing is left behind.
 //
 // Afterwards the library reconnects and renews tokens by itself, until ctx ends, Commands.Close is called, or a final
-// error comes. Only then, and only by the library, the channel is closed; the last event before that is a Close with
-// Final set. The consumer may be slow, may stop, and may go away: the library never waits for it, keeps up to
+// error comes. The channel is closed only then, and only by the library. The last event before that is a Close with
+// Final set. The library never waits for the consumer, even if it is slow, stops or goes away. It keeps up to
 // Config.QueueSize events, and reports with Lagged what it had to give up.
 func Connect(ctx context.Context, cfg Config) (<-chan Event, *Commands, error) {
 	cfg, err := cfg.withDefaults()
