@@ -6,9 +6,10 @@ import (
 	"slices"
 )
 
-// AwaitState waits until the server is in one of the states, and returns it; at once if it is already. It looks at
-// status and at the state in the stats, since daemons may drop either. It goes on waiting through reconnects. It
-// returns ctx's error when that ends first, and after the connection's end Err or ErrClosed.
+// AwaitState waits until the server is in one of the states, and returns that state. It returns at once if the server
+// is in one already. It looks at Status events and at the state in Stats, since daemons may drop either. It goes on
+// waiting through reconnects. If ctx ends first, it returns context.Cause(ctx). After the connection's end it returns
+// Err, or ErrClosed if Err is nil.
 func (c *Commands) AwaitState(ctx context.Context, states ...State) (State, error) {
 	if len(states) == 0 {
 		return "", errors.New("AwaitState: no state to wait for")
@@ -35,7 +36,7 @@ func (c *Commands) AwaitState(ctx context.Context, states ...State) (State, erro
 	}
 }
 
-// stateOf returns the state that an event tells, "" if it tells none.
+// stateOf returns the state that an event reports, or "" if it reports none.
 func stateOf(ev Event) State {
 	switch ev := ev.(type) {
 	case Status:

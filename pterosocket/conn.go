@@ -9,47 +9,48 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/transport"
 )
 
-// A Dialer opens websockets with a library of its own choice. Dial's ctx governs the handshake only. header holds the
-// Origin. Dial returns a *HandshakeError (StatusCode and Body are enough) when the daemon answers the handshake but
-// refuses.
+// A Dialer opens websockets with a library of its own choice. ctx governs only the handshake. header holds the Origin
+// and User-Agent headers. If the daemon answers the handshake but refuses, Dial returns a *HandshakeError (StatusCode
+// and Body are enough). Dial may be called concurrently.
 type Dialer interface {
 	Dial(ctx context.Context, url string, header http.Header) (Conn, error)
 }
 
-// A ConfigurableDialer is a Dialer that takes what Config says for the handshake.
+// A ConfigurableDialer is a Dialer that takes the settings of Config for the handshake.
 type ConfigurableDialer interface {
 	Dialer
-	// Configure returns a Dialer that uses client, unless it has one of its own or client is nil, and offers compression
-	// if either says so.
+	// Configure returns a Dialer that uses client, unless the receiver has a client of its own or client is nil. The
+	// returned Dialer offers compression if compression is true or the receiver offers it already.
 	Configure(client *http.Client, compression bool) Dialer
 }
 
-// Conn is one websocket connection. Read is never called concurrently with itself, nor is Write; everything else may
-// be.
+// Conn is one websocket connection. Read is never called concurrently with itself, and neither is Write. All other
+// calls may be concurrent.
 type Conn interface {
-	// Read returns the next text or binary message, which stays valid until the next Read, so that it may be a part of the
-	// buffer that it came in. A message of more than limit bytes it skips, returning an error that is ErrFrameTooLong,
-	// after which the connection is as good as before. After a close frame it returns a *CloseError (Code 1005 when the
-	// frame had none). Close unblocks it.
+	// Read returns the next text or binary message. The message stays valid only until the next Read, so it may be a
+	// part of the read buffer. If a message has more than limit bytes, Read skips it and returns an error for which
+	// errors.Is(err, ErrFrameTooLong) holds. The connection goes on as before. After a close frame Read returns a
+	// *CloseError (Code 1005 if the frame had none). Close unblocks Read.
 	Read(limit int64) ([]byte, error)
-	// Write writes one text message. When ctx ends in the middle of it the connection may be lost; when it ends before,
-	// nothing has happened.
+	// Write writes one text message. If ctx ends in the middle of writing, the connection may be lost. If ctx ends
+	// before, nothing happens to the connection.
 	Write(ctx context.Context, message []byte) error
-	// Ping sends a ping and waits for its pong. When ctx ends first it returns ctx's error, and the connection lives on
-	// unless the ping was being written.
+	// Ping sends a ping and waits for its pong. If ctx ends first, Ping returns ctx's error. The connection lives on,
+	// unless the ping was just being written.
 	Ping(ctx context.Context) error
-	// Close sends a close frame and waits until ctx ends for the running Read to get the peer's; what comes before that is
-	// still read. With a ctx that has ended it tears the connection down at once. When it returns, no goroutine of the
-	// connection is left but a Read that is about to return.
+	// Close sends a close frame. It waits until the running Read gets the peer's close frame, or until ctx ends.
+	// Messages that come before the peer's close frame are still read. If ctx has already ended, Close tears the
+	// connection down at once. When Close returns, no goroutine of the connection is left except a Read that is about
+	// to return.
 	Close(ctx context.Context, code int, reason string) error
 }
 
-// A Waiter is a Conn that tells when its Read is about to wait for the network. Lines that have arrived together are
-// then handed on together; with a Conn that is none, each is by itself, which costs more.
+// A Waiter is a Conn that tells when its Read is about to wait for the network. The library then hands on together the
+// lines that arrived together. With a Conn that is not a Waiter, it hands on each line by itself, which costs more.
 type Waiter interface {
 	Conn
-	// OnWait is called once, before the first Read. Read must call f whenever it is about to wait for the network, also in
-	// the middle of a message. Close may call f too.
+	// OnWait is called once, before the first Read. Read must call f whenever it is about to wait for the network, even
+	// in the middle of a message. Close may call f too.
 	OnWait(f func())
 }
 
@@ -71,7 +72,7 @@ func (d defaultDialer) Dial(ctx context.Context, url string, header http.Header)
 	return nil, err
 }
 
-// defaultConn translates the close frames of internal/transport.
+// defaultConn turns the close errors of internal/transport into CloseErrors.
 type defaultConn struct{ *transport.Conn }
 
 func (c defaultConn) Read(limit int64) ([]byte, error) {

@@ -14,18 +14,19 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
-// A CredentialSource hands out tokens. Credentials is never called concurrently, and at most five times a minute. When
-// it returns an error for which errors.Is(err, ErrUnauthorized), ErrForbidden or ErrServerNotFound holds, that is final
-// (while a connection stands, when it is said again 30 s later); ErrConflict is waited out; anything else is retried.
+// A CredentialSource hands out tokens. A connection never calls Credentials concurrently, and at most five times a
+// minute. Credentials must return when ctx ends. Its error decides what follows. If errors.Is finds ErrUnauthorized,
+// ErrForbidden or ErrServerNotFound in it, the error is final. While the connection is up, it is final only if it comes
+// again 30 s later. Once connected, the library waits until ErrConflict is over. It retries after any other error.
 type CredentialSource interface {
 	Credentials(ctx context.Context) (Credentials, error)
 }
 
-// Credentials open a daemon's websocket: Token goes into the first frame, Socket is the URL to dial. However they are
-// printed, they do not show the token.
+// Credentials are what opens a daemon's websocket. Token goes into the first frame, and Socket is the URL to dial.
+// Credentials that are printed, logged or marshalled do not show the token.
 type Credentials struct{ Token, Socket string }
 
-// Format prints the credentials without the token, whatever the verb.
+// Format prints the credentials without the token, for every verb.
 func (c Credentials) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "pterosocket.Credentials{Token:"+redacted+" Socket:"+c.Socket+"}")
 }
@@ -38,7 +39,7 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
 }
 
-// credentials is what the token cache asks. No error shows the API key.
+// credentials is what the token cache calls for a new token. Its errors never show the API key.
 func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err error) {
 	c.count.credentialRequests.Add(1)
 	creds, err = c.ask(ctx)
@@ -48,7 +49,7 @@ func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err 
 	return creds, c.member.judged(c, redact(err, c.cfg.APIKey))
 }
 
-// ask asks Config.Credentials, or the panel when that is nil.
+// ask asks Config.Credentials or, if that is nil, the panel.
 func (c *client) ask(ctx context.Context) (panel.Credentials, error) {
 	switch source := c.cfg.Credentials.(type) {
 	case nil:
@@ -63,8 +64,9 @@ func (c *client) ask(ctx context.Context) (panel.Credentials, error) {
 	}
 }
 
-// PanelCredentials returns the source that is used where Config.Credentials is nil: the panel at Origin, asked with
-// APIKey for Server. It is for a source that wraps it, to count or to cache.
+// PanelCredentials returns the source that is used if Config.Credentials is nil. It asks the panel at Origin with
+// APIKey for Server. Use it in a source of your own that counts or caches. If cfg is invalid, every call of Credentials
+// returns an error for which errors.Is(err, ErrInvalidConfig) holds.
 func PanelCredentials(cfg Config) CredentialSource {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -73,7 +75,7 @@ func PanelCredentials(cfg Config) CredentialSource {
 	return &panelSource{panelOf(cfg)}
 }
 
-// panelOf returns what asks the panel of a Config with defaults.
+// panelOf returns the panel client for a Config that has its defaults.
 func panelOf(cfg Config) panel.Client {
 	return panel.Client{HTTP: cfg.HTTPClient, Origin: cfg.Origin, APIKey: cfg.APIKey, Server: cfg.Server}
 }
@@ -100,12 +102,13 @@ func panelError(err error) error {
 	return err
 }
 
-// noSource is in the place of a source that cannot be made.
+// noSource stands in for a source that cannot be made, because the Config is invalid.
 type noSource struct{ err error }
 
 func (n noSource) Credentials(context.Context) (Credentials, error) { return Credentials{}, n.err }
 
-// checkSocket refuses a socket whose traffic anybody could read, where the panel's could not be read.
+// checkSocket refuses an unencrypted socket from an https panel, unless Config.AllowInsecure is set. It also refuses
+// what is not the URL of a websocket.
 func (c *client) checkSocket(socket string) error {
 	u, err := url.Parse(socket)
 	if err != nil || u.Host == "" {
@@ -124,7 +127,7 @@ func (c *client) checkSocket(socket string) error {
 	return nil
 }
 
-// retryAfterOf returns how long an error says to wait; 0 if it does not say.
+// retryAfterOf returns how long err says to wait, or 0 if it does not say.
 func retryAfterOf(err error) time.Duration {
 	var refused *PanelError
 	if errors.As(err, &refused) {

@@ -10,68 +10,74 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
-// Errors of sending. Every error of a method that sends and that certainly did not reach the wire wraps ErrNotSent.
+// Errors of sending. If a method that sends fails and its message certainly did not reach the wire, its error wraps
+// ErrNotSent.
 var (
-	// ErrNotSent: nothing was sent; it is safe to try again.
+	// ErrNotSent means that nothing was sent. It is safe to try again.
 	ErrNotSent = errors.New("not sent")
-	// ErrUncertain: the connection died, or the call's context ended, in the middle of writing, so the daemon may or may
-	// not get it.
+	// ErrUncertain means that the connection died, or the call's context ended, in the middle of writing. The daemon
+	// may or may not get the message.
 	ErrUncertain = errors.New("interrupted while sending; the daemon may or may not have got it")
 
-	// ErrNotConnected: there is no authenticated connection at the moment. Wait with Commands.Ready.
+	// ErrNotConnected means that there is no authenticated connection at the moment. Wait with Commands.Ready.
 	ErrNotConnected = fmt.Errorf("%w: not connected; wait with Ready", ErrNotSent)
-	// ErrPermission: the token does not allow it, and the daemon would have ignored it in silence. See PermissionError.
+	// ErrPermission means that the token does not allow the message, and that the daemon would have ignored it in
+	// silence. See PermissionError.
 	ErrPermission = fmt.Errorf("%w: permission missing", ErrNotSent)
-	// ErrServerOffline: the server is known to be offline, and the daemon would have ignored it in silence. Start it
-	// first.
+	// ErrServerOffline means that the server is known to be offline, and that the daemon would have ignored the message
+	// in silence. Start the server first.
 	ErrServerOffline = fmt.Errorf("%w: the server is offline; start it first", ErrNotSent)
-	// ErrInvalidCommand: a line break, NUL, invalid UTF-8, or longer than a daemon takes.
+	// ErrInvalidCommand means that the message holds a line break, NUL or invalid UTF-8, or is longer than a daemon
+	// takes. Write also returns it for a packet that is auth or has no event.
 	ErrInvalidCommand = fmt.Errorf("%w: invalid command", ErrNotSent)
-	// ErrQueueFull: 1,024 packets are waiting for their turn. Send more slowly, or wait for the results.
+	// ErrQueueFull means that 1,024 packets are waiting for their turn. Send more slowly, or wait for the results.
 	ErrQueueFull = fmt.Errorf("%w: 1,024 packets are waiting already; wait for their results", ErrNotSent)
-	// ErrInvalidPowerAction: none of start, stop, restart, kill.
+	// ErrInvalidPowerAction means that the action is none of start, stop, restart and kill.
 	ErrInvalidPowerAction = fmt.Errorf("%w: invalid power action; use start, stop, restart or kill", ErrNotSent)
 )
 
-// Errors of waiting for what comes of a command that was sent.
+// Errors that come after a command was sent, or at the end of a connection.
 var (
-	// ErrInterrupted: the connection was lost, or lines are missing, before Run or Power had its answer. The command was
-	// sent.
+	// ErrInterrupted means that the connection was lost, or that lines are missing, before Run or Power had its answer.
+	// The command was sent.
 	ErrInterrupted = errors.New("interrupted: the connection was lost, or lines are missing, before the answer was complete")
-	// ErrPowerRefused: the daemon refused a power action, or the server went offline instead of starting.
+	// ErrPowerRefused means that the daemon refused a power action, or that the server went offline instead of
+	// starting.
 	ErrPowerRefused = errors.New("the power action has failed")
-	// ErrEventsDropped: what had been received was not all delivered at the end, since the consumer took nothing any more.
-	// Close.Dropped tells how many, for a connection by itself.
+	// ErrEventsDropped means that some received events were not delivered at the end, because the consumer took nothing
+	// any more. For a connection outside a fleet, Close.Dropped tells how many.
 	ErrEventsDropped = errors.New("events were given up at the end, because nothing received them")
 )
 
 // Errors of connecting. They come from Connect, as the Err of a Close event, and from Commands.Err.
 var (
-	// ErrInvalidConfig: a field of Config is missing or wrong; the message says which.
+	// ErrInvalidConfig means that a field of Config is missing or wrong. The message says which.
 	ErrInvalidConfig = errors.New("invalid config")
-	// ErrUnauthorized: the panel does not accept the API key.
+	// ErrUnauthorized means that the panel does not accept the API key.
 	ErrUnauthorized = errors.New("the API key was not accepted")
-	// ErrForbidden: the API key is not allowed to open this server's websocket.
+	// ErrForbidden means that the API key is not allowed to open this server's websocket.
 	ErrForbidden = errors.New("not allowed")
-	// ErrServerNotFound: the panel or the daemon does not know the server, or it has been deleted.
+	// ErrServerNotFound means that the panel or the daemon does not know the server, or that the server was deleted.
 	ErrServerNotFound = errors.New("server not found")
-	// ErrConflict: the server is suspended, installing, being restored or transferred. It is waited out once connected.
+	// ErrConflict means that the server is suspended, installing, being restored or being transferred. Once connected,
+	// the library waits until that is over.
 	ErrConflict = errors.New("the server is not available at the moment")
-	// ErrRateLimited: the panel wants fewer requests.
+	// ErrRateLimited means that the panel wants fewer requests.
 	ErrRateLimited = errors.New("rate limited by the panel")
-	// ErrOriginRejected: the daemon does not accept the Origin header.
+	// ErrOriginRejected means that the daemon does not accept the Origin header.
 	ErrOriginRejected = errors.New("the daemon refused the origin")
-	// ErrTooManyConnections: the daemon has too many websockets open for this server.
+	// ErrTooManyConnections means that the daemon has too many open websockets for this server.
 	ErrTooManyConnections = errors.New("too many connections to the server's console")
-	// ErrInsecureSocket: the panel speaks https but handed out an unencrypted websocket. See Config.AllowInsecure.
+	// ErrInsecureSocket means that the panel speaks https but handed out an unencrypted websocket. See
+	// Config.AllowInsecure.
 	ErrInsecureSocket = errors.New("insecure socket")
-	// ErrAuthRejected: the daemon refuses the panel's tokens for good.
+	// ErrAuthRejected means that the daemon refuses the panel's tokens, and that a fresh token does not help.
 	ErrAuthRejected = errors.New("the daemon refused the token")
-	// ErrClosed: the connection has been closed. It wraps ErrNotSent.
+	// ErrClosed means that the connection has been closed. It wraps ErrNotSent.
 	ErrClosed = fmt.Errorf("%w: the connection has been closed", ErrNotSent)
 )
 
-// PermissionError names the permission that was missing. It is an ErrPermission.
+// PermissionError names the missing permission. It wraps ErrPermission.
 type PermissionError struct{ Permission Permission }
 
 func (e *PermissionError) Error() string {
@@ -81,20 +87,21 @@ func (e *PermissionError) Error() string {
 // Unwrap returns ErrPermission.
 func (e *PermissionError) Unwrap() error { return ErrPermission }
 
-// PanelError is an answer of the panel that held no credentials. errors.Is finds ErrUnauthorized (401), ErrForbidden
-// (403), ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429) in it; all but the last only if the answer
-// is in the panel's own JSON and not, say, a proxy's page.
+// PanelError is an answer of the panel that does not hold what was asked for, such as credentials. errors.Is finds
+// ErrUnauthorized (401), ErrForbidden (403), ErrServerNotFound (404), ErrConflict (409) or ErrRateLimited (429) in it.
+// All of them but ErrRateLimited require that the answer is in the panel's own JSON and not, for example, a proxy's
+// page.
 type PanelError struct {
 	StatusCode int
 	Code       string        // the panel's name for the error, if it gave one
 	Detail     string        // the panel's own words, or what is wrong with its answer
-	RetryAfter time.Duration // how long the panel wants to be left alone; 0 if it did not say
+	RetryAfter time.Duration // how long the panel wants no requests; 0 if it did not say
 
-	limit   int  // what a 429 tells of the limit that it is for; 0: nothing
-	foreign bool // it is not in the panel's own JSON, so it says nothing of the key or the server
+	limit   int  // the limit that a 429 names; 0: none
+	foreign bool // not in the panel's own JSON, so it says nothing about the key or the server
 }
 
-// panelErrors says what an answer in the panel's own JSON means, and what to do about it.
+// panelErrors says what an answer in the panel's own JSON means and what to do about it, by status code.
 var panelErrors = map[int]struct {
 	is     error
 	advice string
@@ -106,7 +113,7 @@ var panelErrors = map[int]struct {
 	http.StatusNotFound: {ErrServerNotFound,
 		"; check the server's identifier, and that the key's user has access to it"},
 	http.StatusConflict:        {ErrConflict, "; try again when that is over"},
-	http.StatusTooManyRequests: {ErrRateLimited, ""}, // also if it is not in the panel's own JSON
+	http.StatusTooManyRequests: {ErrRateLimited, ""}, // even if it is not in the panel's own JSON
 }
 
 func (e *PanelError) Error() string {
@@ -129,9 +136,10 @@ func (e *PanelError) Is(target error) bool {
 	return known && target == meaning.is && (!e.foreign || e.StatusCode == http.StatusTooManyRequests)
 }
 
-// HandshakeError is a refusal to open a websocket. With errors.Is it is ErrOriginRejected (403), ErrServerNotFound (404)
-// or ErrTooManyConnections (400 with that text, 429), unless Body is a web page, which no daemon sends but a proxy before
-// it does. A Dialer of your own returns it too, with StatusCode and Body.
+// HandshakeError is the daemon's refusal to open a websocket. errors.Is finds ErrOriginRejected (403),
+// ErrServerNotFound (404) or ErrTooManyConnections (429, or 400 with that text) in it. It finds none of them if Body is
+// a web page: a proxy sends web pages, a daemon never does. A Dialer of your own also returns a HandshakeError, with
+// StatusCode and Body.
 type HandshakeError struct {
 	StatusCode int
 	Body       string // the first bytes of the answer
@@ -166,8 +174,8 @@ func (e *HandshakeError) Is(target error) bool {
 	return false
 }
 
-// CloseError is a close frame from the daemon. With errors.Is it is ErrConflict (4409, suspended) or ErrServerNotFound
-// (1001 "server deleted").
+// CloseError is a close frame from the daemon. errors.Is finds ErrConflict (code 4409, suspended) or ErrServerNotFound
+// (code 1001, "server deleted") in it.
 type CloseError struct {
 	Code   int
 	Reason string
@@ -187,7 +195,8 @@ func (e *CloseError) Is(target error) bool {
 		target == ErrServerNotFound && e.Code == closeGoingAway && e.Reason == "server deleted"
 }
 
-// Close codes that mean something here. Source: the daemons, measured; 4400 is on the official documentation's list.
+// Close codes that have a meaning here. They were measured on daemons. 4400 comes from the official documentation's
+// list.
 const (
 	closeNormal    = 1000
 	closeGoingAway = 1001
@@ -196,5 +205,5 @@ const (
 	closeSuspended = 4409
 )
 
-// printable makes a peer's text fit for an error or a log line.
+// printable makes a peer's text safe to show in an error or a log line.
 func printable(s string, limit int) string { return panel.Printable(s, limit) }

@@ -6,12 +6,13 @@ import (
 	"fmt"
 )
 
-// History returns the daemon's recent lines, up to 150 by default and only those since the game's last start. They are
-// read on a short connection of their own and never go to the events channel, which is neither held up nor touched.
+// History returns the daemon's recent lines: up to 150 by default, and only those since the game's last start. It reads
+// them on a short connection of its own. They never go to the events channel, which History neither delays nor changes.
+// Calls of History and Run wait for each other.
 //
-// The log ends where no line has come for 100 ms; the first is waited for two seconds, all of them five. If none comes,
-// History returns none and no error. A line of 64 KiB ends the log early. When the server is known to be offline,
-// errors.Is(err, ErrServerOffline) holds.
+// History takes the log as complete when no line has come for 100 ms. It waits two seconds for the first line, and five
+// seconds for all of them. If no line comes, it returns none and no error. A line of 64 KiB ends the log early. If the
+// server is known to be offline, errors.Is(err, ErrServerOffline) holds.
 func (c *Commands) History(ctx context.Context) ([]string, error) {
 	if err := c.c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -27,7 +28,7 @@ func (c *Commands) History(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(c.c.soft, func() { cancel(ErrClosed) })()
-	r := newRecording(20_000) // so many live lines may come meanwhile
+	r := newRecording(20_000) // the most live lines that may come meanwhile
 	s.console.record(r)
 	defer s.console.unrecord(r)
 	reading, err := s.readLog(ctx, r, nil, 0)

@@ -9,8 +9,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/delivery"
 )
 
-// A Hub hands the events of one channel on to any number of listeners, each for one type of event. It is the
-// counterpart of the npm package's on and once.
+// A Hub hands the events of one channel on to any number of listeners. Each listener gets one type of event. The Hub is
+// the counterpart of the npm package's on and once. It is safe for concurrent use.
 type Hub struct {
 	mu   sync.Mutex
 	subs map[listener]bool // nil: the channel is closed
@@ -22,15 +22,15 @@ type listener interface {
 	end(idle time.Duration)
 }
 
-// NewHub takes the channel over: nobody else must receive from it. The Hub ends, and with it all subscriptions, when
-// the channel is closed. It always receives without waiting for anybody.
+// NewHub takes over the channel: nobody else may receive from it. The Hub always receives without waiting for a
+// listener. When the channel is closed, the Hub ends, and with it all subscriptions.
 func NewHub(events <-chan Event) *Hub {
 	h := &Hub{subs: make(map[listener]bool)}
-	go h.run(events) // ends with the channel, which Connect's contract closes
+	go h.run(events) // ends when the channel is closed, as Connect promises
 	return h
 }
 
-// hubIdle is how long a listener may take nothing after the end before what waits for it is given up.
+// hubIdle is how long a listener may take nothing after the end. Then the events that wait for it are given up.
 const hubIdle = time.Second
 
 func (h *Hub) run(events <-chan Event) {
@@ -52,15 +52,15 @@ func (h *Hub) run(events <-chan Event) {
 	ends.Wait()
 }
 
-// subscriptionQueue is how many events wait for one listener.
+// subscriptionQueue is how many events may wait for one listener.
 const subscriptionQueue = 8192
 
-// A Subscription gets the events of type T, with the promises of the channel that Connect returns: a slow listener
-// stalls nobody, up to 8,192 events and 16 MiB wait for it, then the oldest console lines go first, and of Stats only
-// the newest undelivered one is kept. Dropped counts what was given up; a subscription to all events gets a Lagged in
-// its place.
+// A Subscription gets the events of type T, with the promises of the channel that Connect returns. A slow listener
+// delays nobody. Up to 8,192 events and 16 MiB wait for it. Beyond that the oldest console lines are given up first.
+// Only the newest undelivered Stats is kept. Dropped counts what was given up. A subscription to all events also gets a
+// Lagged in its place.
 type Subscription[T Event] struct {
-	C <-chan T // closed by Stop, and when the Hub has ended and what waits has been taken, or nothing has been taken for a second
+	C <-chan T // closed by Stop; after the Hub's end, when it is empty or nothing is taken for a second
 
 	hub     *Hub
 	out     *delivery.Outlet[T]
@@ -69,8 +69,8 @@ type Subscription[T Event] struct {
 	finish  sync.Once
 }
 
-// On subscribes to the events of type T from now on; On[Event] to all. Stop it when it is not needed any more. After
-// the Hub has ended, its channel is closed from the beginning.
+// On subscribes to the events of type T from now on. On[Event] subscribes to all events. Call Stop when the
+// subscription is no longer needed. After the Hub has ended, On returns a subscription with a closed channel.
 func On[T Event](h *Hub) *Subscription[T] {
 	out := outletOf[T](subscriptionQueue)
 	s := &Subscription[T]{C: out.C(), hub: h, out: out}
@@ -85,8 +85,8 @@ func On[T Event](h *Hub) *Subscription[T] {
 	return s
 }
 
-// Stop ends the subscription, gives up what waits, and closes its channel. It is idempotent, and may be called from
-// anywhere.
+// Stop ends the subscription, gives up the events that wait, and closes the channel. It is idempotent. Any goroutine
+// may call it.
 func (s *Subscription[T]) Stop() {
 	s.hub.mu.Lock()
 	delete(s.hub.subs, s)
@@ -98,22 +98,22 @@ func (s *Subscription[T]) Stop() {
 // Dropped returns how many events the listener has lost by being slow.
 func (s *Subscription[T]) Dropped() uint64 { return s.out.Dropped() }
 
-// offer hands an event on if it is of the right type.
+// offer hands ev on if it is of type T.
 func (s *Subscription[T]) offer(ev Event) {
 	if v, ok := ev.(T); ok {
 		s.out.Push(v)
 	}
 }
 
-// end delivers what waits, for as long as the listener takes something within idle, and closes the channel.
+// end delivers the events that wait, as long as the listener takes one within idle. Then it closes the channel.
 func (s *Subscription[T]) end(idle time.Duration) {
 	s.finish.Do(func() {
 		s.out.Close(func() delivery.Patience { return delivery.Patience{Idle: idle, Until: s.stopped.Done()} })
 	})
 }
 
-// Once waits for the next event of type T. It returns ctx's error if that ends first, and ErrClosed when none can come
-// any more.
+// Once waits for the next event of type T. If ctx ends first, it returns context.Cause(ctx). If no more events can
+// come, it returns ErrClosed.
 func Once[T Event](ctx context.Context, h *Hub) (ev T, err error) {
 	s := On[T](h)
 	defer s.Stop()
@@ -128,8 +128,8 @@ func Once[T Event](ctx context.Context, h *Hub) (ev T, err error) {
 	}
 }
 
-// Only returns the events of type T, for a single loop without a Hub; the others it drops. It ends when the channel is
-// closed.
+// Only returns the events of type T, for a single loop without a Hub. It drops all other events. The loop ends when the
+// channel is closed.
 func Only[T Event](events <-chan Event) iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for ev := range events {

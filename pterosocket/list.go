@@ -11,16 +11,18 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
-// ListServers returns the servers that the key's user may open, in the panel's order. Of cfg it uses Origin, APIKey,
-// HTTPClient, Backoff and ConnectTimeout; Server stays empty. What may pass it tries again until ConnectTimeout, as
-// Connect does, and like that it fails at once with the rest: errors.Is finds ErrInvalidConfig, ErrUnauthorized,
-// ErrForbidden, or ErrRateLimited when the panel wants to be left alone for longer.
+// ListServers returns the servers that the key's user may open, in the panel's order. It uses Origin, APIKey,
+// HTTPClient, Backoff and ConnectTimeout of cfg. Server and Credentials must be empty. Like Connect, ListServers
+// retries after temporary errors until ConnectTimeout, and fails at once with all others. errors.Is then finds
+// ErrInvalidConfig, ErrUnauthorized or ErrForbidden, or ErrRateLimited if the panel wants no requests for longer than
+// ConnectTimeout.
 //
-// A page of a hundred servers costs a request. A list that changes while it is read is read again, three times at most.
+// A page of a hundred servers takes one request. If the list changes while it is read, ListServers reads it again,
+// three times in all at most.
 func ListServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, false) }
 
-// ListAllServers returns all servers of the panel, as ListServers does. The key's user must be an administrator; for
-// another the list is empty.
+// ListAllServers returns all servers of the panel. Otherwise it works like ListServers. The key's user must be an
+// administrator. For any other user the list is empty.
 func ListAllServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, true) }
 
 func list(ctx context.Context, cfg Config, all bool) (servers []Server, err error) {
@@ -35,7 +37,7 @@ func list(ctx context.Context, cfg Config, all bool) (servers []Server, err erro
 	return servers, err
 }
 
-// listOnce reads the list. wait is called before each request.
+// listOnce reads the list without retries. It calls wait before each request.
 func listOnce(ctx context.Context, p panel.Client, all bool, wait func(context.Context) error) (servers []Server, isWhole bool, err error) {
 	found, isWhole, err := p.List(ctx, all, wait)
 	if err != nil {
@@ -47,7 +49,7 @@ func listOnce(ctx context.Context, p panel.Client, all bool, wait func(context.C
 	return servers, isWhole, nil
 }
 
-// lookupOnce asks for one server.
+// lookupOnce asks the panel for one server, without retries.
 func lookupOnce(ctx context.Context, p panel.Client) (Server, error) {
 	s, err := p.Lookup(ctx)
 	if err != nil {
@@ -56,7 +58,7 @@ func lookupOnce(ctx context.Context, p panel.Client) (Server, error) {
 	return toServer(s), nil
 }
 
-// persist tries again what may pass, until ConnectTimeout.
+// persist calls try again after temporary errors, until ConnectTimeout.
 func persist(ctx context.Context, cfg Config, try func(context.Context) error) error {
 	if cfg.ConnectTimeout > 0 {
 		var cancel context.CancelFunc
@@ -76,7 +78,7 @@ func persist(ctx context.Context, cfg Config, try func(context.Context) error) e
 		wait := max(delays.Next(), retryAfterOf(err))
 		deadline, isBounded := ctx.Deadline()
 		var refused *PanelError
-		isWrong := errors.As(err, &refused) && refused.StatusCode == http.StatusOK // a web page: Origin is no panel
+		isWrong := errors.As(err, &refused) && refused.StatusCode == http.StatusOK // a web page: Origin is not a panel
 		switch v := judge(err); {
 		case v == stop, isWrong, ctx.Err() != nil, isBounded && retryAfterOf(err) > max(0, time.Until(deadline)):
 			return last

@@ -6,31 +6,31 @@ import (
 	"time"
 )
 
-// Metrics are counters of a connection's whole life, reconnects included. Read them with Commands.Metrics.
+// Metrics are counters of a connection's whole life, including reconnects. Commands.Metrics returns them.
 type Metrics struct {
 	EventsReceived     uint64        // frames that the daemon sent
-	BytesReceived      uint64        // in those frames, uncompressed
-	ConsoleLines       uint64        // ConsoleOutput events, those given up and those recovered included
+	BytesReceived      uint64        // bytes of those frames, uncompressed
+	ConsoleLines       uint64        // ConsoleOutput events, including dropped and recovered ones
 	Dropped            uint64        // events given up because the consumer was slow
 	Reconnects         uint64        // connections after the first that were authenticated
 	Renewals           uint64        // tokens renewed on a live connection
-	CredentialRequests uint64        // tokens asked for
-	CommandsSent       uint64        // frames sent through Commands; those of the library itself do not count
+	CredentialRequests uint64        // requests for a token
+	CommandsSent       uint64        // frames sent through Commands, without the library's own
 	FramesSkipped      uint64        // frames that were too long or could not be read
 	FailedAttempts     uint64        // attempts to connect that failed
 	Gaps               uint64        // Gap events
 	LinesReplayed      uint64        // lines recovered from the daemon's history
-	PingRTT            time.Duration // of the last ping that was answered; 0 before the first
+	PingRTT            time.Duration // round trip of the last answered ping; 0 before the first
 }
 
-// counters are the Metrics while they count.
+// counters hold the Metrics while they count.
 type counters struct {
 	eventsReceived, bytesReceived, reconnects, renewals, credentialRequests atomic.Uint64
 	commandsSent, framesSkipped, failedAttempts, gaps, linesReplayed, lines atomic.Uint64
 	pingRTT, lastFrame                                                      atomic.Int64 // nanoseconds
 }
 
-// plus returns the sum of two connections' counters, with the later's PingRTT.
+// plus returns the sum of two connections' counters. PingRTT is n's, or m's if n has none.
 func (m Metrics) plus(n Metrics) Metrics {
 	return Metrics{
 		EventsReceived:     m.EventsReceived + n.EventsReceived,

@@ -11,10 +11,11 @@ import (
 )
 
 // Power sends a power action and waits for the state that it leads to: running after start and restart, offline after
-// stop and kill. When the server is there already it returns nil at once without sending, but for restart, which is
-// always sent. When the daemon refuses, or the server goes offline instead of starting, errors.Is(err, ErrPowerRefused)
-// holds; when the connection ends for good, ErrInterrupted. A game that does not come up may leave the server starting
-// for ever, so give ctx a deadline. It fails like WritePower.
+// stop and kill. If the server is in that state already, Power returns nil at once without sending, except for restart,
+// which it always sends. If the daemon refuses, or the server goes offline instead of starting, errors.Is(err,
+// ErrPowerRefused) holds. If the connection ends for good, errors.Is(err, ErrInterrupted) holds. If ctx ends, the error
+// wraps context.Cause(ctx). A game that does not come up may leave the server starting forever, so give ctx a deadline.
+// Power fails like WritePower.
 func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	w := &powerWait{action: action, target: StateRunning, done: make(chan error, 1)}
 	if action == PowerStop || action == PowerKill {
@@ -30,7 +31,7 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 		return nil
 	}
 	err := <-c.c.submit(ctx, packet, func() error {
-		if there() { // by now
+		if there() { // it got there meanwhile
 			return errThere
 		}
 		w.begin(c.c.lastKnown())
@@ -45,20 +46,20 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 	select {
 	case err = <-w.done:
 		return err
-	case <-c.c.done: // not ErrClosed: it has been sent
+	case <-c.c.done: // not ErrClosed: the action was sent
 		err = fmt.Errorf("waiting for the server to be %s after %s: %w", w.target, action, ErrInterrupted)
 	case <-ctx.Done():
 		err = fmt.Errorf("waiting for the server to be %s after %s; it is %s: %w", w.target, action,
 			printable(string(cmp.Or(c.c.knownState(), "not known")), 40), context.Cause(ctx))
 	}
 	select {
-	case err = <-w.done: // in the same moment
+	case err = <-w.done: // it came in the same moment
 	default:
 	}
 	return err
 }
 
-// A powerWait watches for what comes of a power action. see is called by the goroutine that hands events on.
+// A powerWait watches for the outcome of a power action. see is called by the goroutine that hands events on.
 type powerWait struct {
 	action PowerAction
 	target State
@@ -66,13 +67,13 @@ type powerWait struct {
 
 	mu      sync.Mutex
 	running bool
-	left    bool // the server is known not to be what it was before a restart
-	begun   bool // it has been starting since, or all the time
-	trying  bool // the same, as the stats tell
+	left    bool // the server has left the state before a restart; true for other actions
+	begun   bool // a status has said starting since, or it was starting before a start
+	trying  bool // the stats have said starting since
 	uptime  time.Duration
 }
 
-// errThere: the server is where the action leads.
+// errThere means that the server is already in the state that the action leads to.
 var errThere = errors.New("already there")
 
 // begin starts the watch, just before the action is sent.
@@ -90,18 +91,18 @@ func (w *powerWait) see(ev Event) {
 	if !w.running {
 		return
 	}
-	starting := false // by the word of earlier events like this one
+	starting := false // what earlier events of the same type said
 	switch ev := ev.(type) {
 	case Status:
 		starting = w.begun
 		w.begun = w.begun || ev.State == StateStarting
 	case Stats:
-		w.left = w.left || ev.Uptime < w.uptime // it has been away, though no status told
+		w.left = w.left || ev.Uptime < w.uptime // it was restarted, although no status said so
 		w.uptime = ev.Uptime
 		starting = w.trying
 		w.trying = w.trying || w.left && ev.State == StateStarting
 	case DaemonError:
-		// Only an answer to a message has an id. Of other users' messages a daemon does not tell.
+		// Only an answer to a message of our own has an id. A daemon does not tell about other users' messages.
 		text := withoutEventID(ev.Message)
 		if text != ev.Message && !(w.begun && w.action == PowerStart && strings.Contains(text, "server is running")) {
 			w.finish(fmt.Errorf("%w: the daemon refused to %s: %s", ErrPowerRefused, w.action, printable(text, 300)))

@@ -8,25 +8,25 @@ import (
 	"time"
 )
 
-// RunOptions say when the answer to a command is complete: at the first of its conditions.
+// RunOptions say when the answer to a command is complete: when the first of these conditions holds.
 type RunOptions struct {
-	Until    func(line string) bool // true of the last line, which is included; called in order, by one goroutine
-	Idle     time.Duration          // no line for so long, counted from the sending too; 0: 1 s when neither of the others is set, otherwise never
-	MaxLines int                    // so many lines; 0: 10,000, beyond which Run fails
+	Until    func(line string) bool // true for the last line, which is included; called in order, by one goroutine
+	Idle     time.Duration          // no line for this long, also after sending; 0: 1 s if no other is set, else never
+	MaxLines int                    // this many lines; 0: Run fails at 10,000
 }
 
 const maxRunLines = 10_000
 
 var errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
 
-// Run sends a command and returns the console lines that follow it, the echo included, until opts say that they are
-// complete. Daemons do not tell which lines answer a command, so on a busy server others are among them. The lines go
-// to the events channel as well. Of several concurrent Runs each waits for the one before, so that their answers do not
-// mix.
+// Run sends a command and returns the console lines that follow it, including the echo, until opts say that the answer
+// is complete. Daemons do not tell which lines answer a command, so on a busy server other lines are among them. The
+// lines also go to the events channel. Concurrent calls of Run wait for each other, so that their answers do not mix.
 //
-// It fails like WriteCommand. When ctx ends before the answer is complete, it returns the lines so far and ctx's error;
-// when the connection is lost or lines are missing, the lines so far and an error for which errors.Is(err,
-// ErrInterrupted) holds. The command was sent then, unless errors.Is(err, ErrNotSent) holds.
+// Run fails like WriteCommand. If ctx ends before the answer is complete, Run returns the lines so far and
+// context.Cause(ctx). If the connection is lost or lines are missing, it returns the lines so far and an error for
+// which errors.Is(err, ErrInterrupted) holds. The command was sent in these two cases, unless errors.Is finds
+// ErrNotSent or ErrUncertain.
 func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]string, error) {
 	if err := c.c.takeTurn(ctx); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	}
 	var lines []string
 	for {
-		over, end := true, error(nil) // unless what has come in the same moment completes the answer
+		over, end := true, error(nil) // these count only if no line from the same moment completes the answer
 		select {
 		case <-a.came:
 			over = false
@@ -56,7 +56,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 		case <-ctx.Done():
 			end = context.Cause(ctx)
 		case <-c.c.done:
-			end = ErrInterrupted // not ErrClosed: the command has been sent
+			end = ErrInterrupted // not ErrClosed: the command was sent
 		}
 		fresh, err := a.take()
 		for _, line := range fresh {
@@ -80,15 +80,15 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 // An answer collects lines for a Run. see is called by the goroutine that hands events on, which must not wait for the
 // Run.
 type answer struct {
-	came chan struct{} // there is something to take; room for one
+	came chan struct{} // says that there is something to take; room for one
 
 	mu    sync.Mutex
 	begun bool
-	lines []string // that have not been taken
+	lines []string // not taken yet
 	err   error    // why no more lines will come
 }
 
-// begin starts the collection, just before the command is sent.
+// begin starts collecting, just before the command is sent.
 func (a *answer) begin() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
