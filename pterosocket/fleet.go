@@ -19,24 +19,25 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
-// A Fleet is many servers of one panel, all of whose events come through one channel. ConnectFleet returns it. All
+// A Fleet is many servers of one panel. All of their events come through one channel. ConnectFleet returns it. All
 // methods are safe for concurrent use.
 //
-// Each server has a client of its own, as Connect would make it (member). What they share is here: the budget of
-// requests to the panel, the breakers of the daemons, the queue, and the list of servers, which one goroutine refreshes.
+// Each server has a client of its own, like one that Connect makes (see member). The Fleet holds what they share: the
+// budget of requests to the panel, the breakers of the daemons, the queue, and the list of servers, which one goroutine
+// refreshes.
 type Fleet struct {
 	cfg     FleetConfig // with defaults
-	users   Config      // without
+	users   Config      // without defaults
 	logging *busyHandler
-	limit   atomic.Int64 // of the user, as the panel has told it; 0: it has not
+	limit   atomic.Int64 // the user's request limit, as the panel told it; 0: not yet
 	budget  *budget.Budget
 	breaker breaker.Breaker
 	out     *delivery.Mux[FleetEvent]
-	own     *delivery.Source[FleetEvent] // what concerns the fleet
+	own     *delivery.Source[FleetEvent] // events about the fleet itself
 
-	hard     context.Context // the caller's: ends everything at once
+	hard     context.Context // from the caller: its end ends everything at once
 	cutShort context.CancelCauseFunc
-	soft     context.Context // below hard: ends gracefully, with errClosing
+	soft     context.Context // child of hard: its end is graceful if the cause is errClosing
 	shut     context.CancelCauseFunc
 
 	group errgroup.Group // a goroutine for each server, and the one that refreshes
@@ -44,45 +45,48 @@ type Fleet struct {
 	err   error          // why it ended; set before done is closed
 
 	mu       sync.Mutex
-	members  []*member                  // in the order in which they came
+	members  []*member                  // in the order of their arrival
 	index    map[string]*member         // the same by UUID and ID, in lower case
-	removed  map[string]bool            // UUIDs that the user has removed, or left out: they stay out of refreshes
-	unknown  map[string]bool            // names that the panel does not know, which has been told
-	asked    map[string]tokens.Requests // for the tokens of servers that have left, or were restarted, by UUID
-	ending   bool                       // no servers are added any more
-	surplus  int                        // how many servers the budget does not keep alive, as last reported
-	past     Metrics                    // of clients that are no more
-	refused  time.Time                  // when the panel first refused the key; zero: it has not, or has taken it since
+	removed  map[string]bool            // UUIDs that the user removed or left out; refreshes skip them
+	unknown  map[string]bool            // names that the panel does not know, already reported
+	asked    map[string]tokens.Requests // token requests of servers that left or were restarted, by UUID
+	ending   bool                       // no more servers are added
+	surplus  int                        // how many servers the budget does not keep alive, at the last look
+	past     Metrics                    // of clients that no longer exist
+	refused  time.Time                  // when the panel first refused the key; zero: the key is good so far
 	patience delivery.Patience
-	news     sync.Mutex    // guards changed, with no other lock taken
+	news     sync.Mutex    // guards changed; no other lock is taken while it is held
 	changed  chan struct{} // closed and replaced when a server, or patience, has changed
 }
 
 const (
-	// perRequest is how many servers a request a minute keeps alive: a token lives ten minutes, of which it is used for
-	// three quarters.
+	// perRequest is how many servers one request a minute keeps alive. A token lives ten minutes and is used for three
+	// quarters of that.
 	perRequest = 7.5
-	// againAfter is how long a server that has ended for good is left alone by refreshes.
+	// againAfter is how long refreshes do not touch a server that has ended for good.
 	againAfter = time.Minute
-	// refusedAgain is after what time a panel that has refused the key is asked once more, before it is believed.
+	// refusedAgain is how long after refusing the key a panel is asked once more. Only its second refusal is believed.
 	refusedAgain = 30 * time.Second
 )
 
-// ConnectFleet opens the consoles of many servers of a panel: of all that the key's user may open, or of those that
-// cfg.Servers names. It returns when it knows which those are, and waits for no connection; Ready does.
+// ConnectFleet opens the consoles of many servers of a panel: all that the key's user may open, or those that
+// cfg.Servers names. It returns as soon as it knows which servers these are. It does not wait for connections: Ready
+// does.
 //
-// ctx governs the fleet's whole life. When it ends, everything ends at once. Close and Shutdown end it gracefully.
+// ctx governs the fleet's whole life. When ctx ends, everything ends at once. Close and Shutdown end the fleet
+// gracefully.
 //
-// It fails at once with ErrInvalidConfig, ErrUnauthorized or ErrForbidden, and after cfg.ConnectTimeout with what the
-// panel said last. When it fails, nothing is left behind.
+// ConnectFleet fails at once with ErrInvalidConfig, ErrUnauthorized or ErrForbidden, and with ErrRateLimited if the
+// panel wants no requests for longer than cfg.ConnectTimeout. After cfg.ConnectTimeout it fails with the panel's last
+// error. When it fails, nothing is left behind.
 //
-// The panel limits what a user may ask in a minute. The fleet keeps to that limit, so of many servers each waits its
-// turn: N servers stand after about N / RequestsPerMinute minutes, and events come from the first on. A request a
-// minute keeps seven and a half servers alive. Servers beyond that are not connected, which one Error event (Server "")
-// reports.
+// The panel limits how many requests a user may make in a minute. The fleet keeps to that limit, so servers wait for
+// their turn. N servers are connected after about N / RequestsPerMinute minutes. Events come from the first server on.
+// One request a minute keeps seven and a half servers alive. Servers beyond that are not connected. One Error event
+// (with Server "") reports this.
 //
 // Only the library closes the channel, when every goroutine has ended. A server that ends for good ends alone: its last
-// events are a Close with Final set and ServerRemoved. A key that the panel refuses twice, 30 s apart, ends the fleet.
+// events are a Close with Final set and ServerRemoved. If the panel refuses the key twice, 30 s apart, the fleet ends.
 func ConnectFleet(ctx context.Context, cfg FleetConfig) (<-chan FleetEvent, *Fleet, error) {
 	users := cfg.Config
 	cfg, err := cfg.withDefaults()
@@ -124,7 +128,7 @@ func ConnectFleet(ctx context.Context, cfg FleetConfig) (<-chan FleetEvent, *Fle
 	return f.out.C(), f, nil
 }
 
-// supervise waits for the end, and ends everything.
+// supervise waits for the fleet's end and then ends everything.
 func (f *Fleet) supervise() {
 	defer close(f.done)
 	defer f.cutShort(nil)
@@ -146,7 +150,7 @@ func (f *Fleet) supervise() {
 	f.cfg.Logger.Info("the fleet has ended", "error", f.err, "dropped", dropped)
 }
 
-// source returns where the events of a server come from.
+// source returns a new source for the events of a server.
 func (f *Fleet) source(server string, size int) *delivery.Source[FleetEvent] {
 	return f.out.Source(delivery.Policy[FleetEvent]{
 		Events: size,
@@ -157,13 +161,13 @@ func (f *Fleet) source(server string, size int) *delivery.Source[FleetEvent] {
 	})
 }
 
-// report hands on an event that concerns the fleet.
+// report hands on an event about the fleet itself.
 func (f *Fleet) report(ev Event) { f.own.Push(FleetEvent{"", time.Now(), ev}) }
 
-// member returns the server of this ID or UUID; nil if there is none. f.mu is held.
+// member returns the server with this ID or UUID, or nil. The caller holds f.mu.
 func (f *Fleet) member(name string) *member { return f.index[strings.ToLower(name)] }
 
-// known is member for callers from outside. It also returns the client that the server has now.
+// known finds a server like member, for callers that do not hold f.mu. It also returns the server's current client.
 func (f *Fleet) known(name string) (*member, *client, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -173,9 +177,10 @@ func (f *Fleet) known(name string) (*member, *client, error) {
 	return nil, nil, fmt.Errorf("%w: the fleet has no server %q", ErrServerNotFound, printable(name, 64))
 }
 
-// Commands returns what sends to a server, by ID or UUID. Before the server's first connection the methods that send
-// return ErrNotConnected, and Ready waits. Its Close and Shutdown are Remove. For a server that the fleet does not have,
-// errors.Is(err, ErrServerNotFound) holds. When the server has left, or was restarted, they are closed: ask again.
+// Commands returns the Commands of a server, by ID or UUID. Before the server's first connection their methods that
+// send return ErrNotConnected, and their Ready waits. Their Close and Shutdown do the same as Remove. If the fleet does
+// not have the server, errors.Is(err, ErrServerNotFound) holds. When the server has left or was restarted, the Commands
+// are closed. Then call Commands again.
 func (f *Fleet) Commands(server string) (*Commands, error) {
 	_, c, err := f.known(server)
 	if err != nil {
@@ -184,10 +189,10 @@ func (f *Fleet) Commands(server string) (*Commands, error) {
 	return &Commands{c}, nil
 }
 
-// Add adds a server, by identifier or UUID, and keeps it whatever later lists say. It asks the panel for it, and does
-// not wait for its connection. It returns nil when the server is there already; one that has ended for good, or is just
-// leaving, is started again. It fails with what the panel says, ErrServerNotFound among it, and with ErrClosed once the
-// fleet has ended.
+// Add adds a server, by identifier or UUID, and keeps it even if later lists do not hold it. It asks the panel for the
+// server but does not wait for its connection. ctx governs only this call. Add returns nil if the server is there
+// already. A server that has ended for good, or is just leaving, is started again. Add fails with the panel's error,
+// such as ErrServerNotFound, and with ErrClosed once the fleet has ended.
 func (f *Fleet) Add(ctx context.Context, server string) error {
 	if server == "" || strings.ContainsFunc(server, notIdentifier) {
 		return fmt.Errorf("%w: the server must be an identifier or UUID: letters, digits and hyphens", ErrInvalidConfig)
@@ -220,8 +225,8 @@ func (f *Fleet) Add(ctx context.Context, server string) error {
 	return nil
 }
 
-// Remove ends the connection to a server and lets it stay out of refreshes until Add. It returns at once, so that the
-// consumer may call it; the server's last event is ServerRemoved. For a server that the fleet does not have,
+// Remove ends the connection to a server. Refreshes do not bring the server back, but Add does. Remove returns at once,
+// so the consumer may call it. The server's last event is ServerRemoved. If the fleet does not have the server,
 // errors.Is(err, ErrServerNotFound) holds.
 func (f *Fleet) Remove(server string) error {
 	m, c, err := f.known(server)
@@ -231,8 +236,8 @@ func (f *Fleet) Remove(server string) error {
 	return err
 }
 
-// Restart tries a server again that has ended for good. It does nothing for one that has not. For a server that the
-// fleet does not have, errors.Is(err, ErrServerNotFound) holds.
+// Restart connects again to a server that has ended for good. It does nothing for any other server. If the fleet does
+// not have the server, errors.Is(err, ErrServerNotFound) holds. Restart returns ErrClosed once the fleet has ended.
 func (f *Fleet) Restart(server string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -249,7 +254,8 @@ func (f *Fleet) Restart(server string) error {
 	return nil
 }
 
-// restart starts a member again that has ended, or, when it has, that is leaving. f.mu is held.
+// restart starts a member that has ended again. A member that is leaving starts again when it has ended. The caller
+// holds f.mu.
 func (f *Fleet) restart(m *member) {
 	switch {
 	case f.isEnding():
@@ -260,10 +266,11 @@ func (f *Fleet) restart(m *member) {
 	}
 }
 
-// Ready waits until every server stands or has ended for good. Those that are suspended, being installed or transferred
-// are not waited for. A daemon subscribes a client just behind accepting its token, so a line that is printed in that very
-// instant may be missed. When only servers are left that the budget does not keep alive, it returns an error for which
-// errors.Is(err, ErrRateLimited) holds. It returns ctx's error, or, after the end, Err or ErrClosed.
+// Ready waits until every server is connected or has ended for good. It does not wait for servers that are suspended,
+// being installed or being transferred. A daemon subscribes a client just after it accepts the token, so a line that is
+// printed in that instant may be missed. If the budget does not keep the remaining servers alive, Ready returns an
+// error for which errors.Is(err, ErrRateLimited) holds. If ctx ends first, it returns context.Cause(ctx). After the
+// fleet's end it returns Err, or ErrClosed if Err is nil.
 func (f *Fleet) Ready(ctx context.Context) error {
 	for {
 		changed := f.watch()
@@ -288,7 +295,7 @@ func (f *Fleet) Ready(ctx context.Context) error {
 	}
 }
 
-// progress returns how many servers are still to be connected, and how many are not going to be for lack of budget.
+// progress returns how many servers are still to be connected, and how many will not be connected for lack of budget.
 func (f *Fleet) progress() (waiting, surplus int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -311,16 +318,18 @@ func (f *Fleet) surplusError(n int) error {
 		ErrRateLimited, n, perMinute, int(perRequest*float64(perMinute)))
 }
 
-// SetRequestsPerMinute changes FleetConfig.RequestsPerMinute.
+// SetRequestsPerMinute changes FleetConfig.RequestsPerMinute while the fleet runs.
 func (f *Fleet) SetRequestsPerMinute(n int) {
 	f.budget.SetPerMinute(max(0, n))
 	f.admit()
 }
 
-// Close ends the fleet as Commands.Close ends a connection: the network at once, while what was received goes on being
-// delivered until nothing is taken for 100 ms. It returns when every goroutine has ended and the channel is closed. It is
-// idempotent and always returns nil. The consumer may call it itself, but takes nothing meanwhile: what does not fit into
-// the channel is given up, the last events of many servers among it. To get them, call it from another goroutine.
+// Close ends the fleet as Commands.Close ends a connection. It closes the websockets at once. Events already received
+// are delivered until the consumer takes nothing for 100 ms. Close returns when every goroutine has ended and the
+// channel is closed. It is idempotent and always returns nil.
+//
+// The consumer may call Close, but it takes nothing meanwhile. So events that do not fit into the channel are given up,
+// including the last events of many servers. To get them, call Close from another goroutine.
 func (f *Fleet) Close() error {
 	f.setPatience(delivery.Patience{Idle: closeIdle})
 	f.shut(errClosing)
@@ -328,8 +337,8 @@ func (f *Fleet) Close() error {
 	return nil
 }
 
-// Shutdown ends the fleet as Close does, but goes on delivering what was received until ctx ends, however slow the
-// consumer is. It returns ErrEventsDropped when some of it had to be given up.
+// Shutdown ends the fleet like Close, but delivers the events already received until ctx ends, however slow the
+// consumer is. It returns ErrEventsDropped if some of them had to be given up.
 func (f *Fleet) Shutdown(ctx context.Context) error {
 	f.setPatience(delivery.Patience{Until: ctx.Done()})
 	f.shut(errClosing)
@@ -340,12 +349,13 @@ func (f *Fleet) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Done is closed when the fleet has ended: after the channel, when every goroutine has ended.
+// Done returns a channel that is closed when the fleet has ended: after the events channel, when every goroutine has
+// ended.
 func (f *Fleet) Done() <-chan struct{} { return f.done }
 
-// Err returns why the fleet has ended: nil after Close or Shutdown (ErrEventsDropped if what was received could not all
-// be delivered), the cause of the context given to ConnectFleet, or what the panel said of the key. Before Done is closed
-// it returns nil.
+// Err returns why the fleet has ended: nil after Close or Shutdown (ErrEventsDropped if some received events could not
+// be delivered), the cause of the context given to ConnectFleet, or the panel's error about the key. It returns nil
+// before Done is closed.
 func (f *Fleet) Err() error {
 	select {
 	case <-f.done:
@@ -371,7 +381,7 @@ func (f *Fleet) getPatience() delivery.Patience {
 	return p
 }
 
-// watch returns what is closed when something has changed from now on.
+// watch returns a channel that is closed at the next change.
 func (f *Fleet) watch() <-chan struct{} {
 	f.news.Lock()
 	defer f.news.Unlock()

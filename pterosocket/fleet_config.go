@@ -18,50 +18,52 @@ var ErrSkipServer = errors.New("the server is left out of the fleet")
 
 // FleetConfig says what ConnectFleet watches, and how.
 type FleetConfig struct {
-	// Config is for every server. Server, Credentials and After stay empty: Each sets them where they are wanted.
-	// QueueSize, when it is named as Config.QueueSize, bounds what one server may have queued. ConnectTimeout bounds the
-	// lookup of the servers; they themselves are tried for as long as the fleet lives.
+	// Config is for every server. Leave Server, Credentials and After empty. Each can set Credentials and After for one
+	// server. Config.QueueSize, not the QueueSize below, limits what one server may have queued. ConnectTimeout limits
+	// the lookup of the servers. Connecting to them is tried for as long as the fleet lives.
 	Config
-	// Servers are identifiers or UUIDs. Empty: all that ListServers finds, or ListAllServers with Admin.
+	// Servers are identifiers or UUIDs. Empty: all servers that ListServers finds or, with Admin, ListAllServers.
 	Servers []string
-	// Admin: all servers of the panel, not only the user's own. The key's user must be an administrator.
+	// Admin asks for all servers of the panel, not only the user's own. The key's user must be an administrator.
 	Admin bool
-	// Refresh is how often the panel is asked again which servers there are, and what their names, nodes and states are.
-	// 0: 5 minutes; negative: only once.
+	// Refresh is how often the fleet asks the panel again for the servers, their names, nodes and states. 0: 5 minutes.
+	// Negative: only once.
 	Refresh time.Duration
-	// Each is called before a server is connected to, in a goroutine of that server, and may change its Config: the one
-	// above, with Server filled in. ConnectTimeout is not used. ErrSkipServer leaves the server out; another error ends it.
-	// Each obeys ctx, and does not call Fleet.Close or Shutdown, which would wait for it. Nil: nothing is changed.
+	// Each is called before the fleet connects to a server, in that server's goroutine. So calls for different servers
+	// may be concurrent. Each may change the server's Config, which is the Config above with Server filled in.
+	// ConnectTimeout is not used there. ErrSkipServer leaves the server out. Any other error ends the server. Each must
+	// return when ctx ends. It must not call Fleet.Close or Shutdown, which would wait for it. Nil: nothing is changed.
 	Each func(ctx context.Context, server Server, cfg *Config) error
-	// RequestsPerMinute are the requests to the panel for all servers together. A server needs about one in eight minutes.
-	// 0: three quarters of what the panel says that it allows, 180 until it has said so.
+	// RequestsPerMinute limits the requests to the panel, for all servers together. A server needs about one in eight
+	// minutes. 0: three quarters of the limit that the panel reports, and 180 until it has reported one.
 	RequestsPerMinute int
-	// QueueSize and QueueBytes bound what is kept for a slow consumer, all servers together. 0: 65,536 events and 64 MiB.
+	// QueueSize and QueueBytes limit what is kept for a slow consumer, for all servers together. 0: 65,536 events and
+	// 64 MiB.
 	QueueSize, QueueBytes int
 }
 
-// Server is what a panel tells of a server.
+// Server is what a panel reports about a server.
 type Server struct {
 	ID          string `json:"id"`   // the short identifier
 	UUID        string `json:"uuid"` // the long one
 	Name        string `json:"name"`
 	Node        string `json:"node"` // the node's name
 	Description string `json:"description"`
-	Status      string `json:"status"` // what it is instead of ready, such as installing or suspended; "" when nothing is the matter
-	Owner       bool   `json:"owner"`  // the key's user is its owner
-	// While one of these is true a server cannot be connected to.
+	Status      string `json:"status"` // such as installing or suspended; "" if the server is ready
+	Owner       bool   `json:"owner"`  // the key's user owns it
+	// While one of these is true, it is not possible to connect to the server.
 	Suspended    bool         `json:"suspended"`
 	Installing   bool         `json:"installing"`
 	Transferring bool         `json:"transferring"`
 	Limits       ServerLimits `json:"limits"`
 }
 
-// ServerLimits are what a server may use; 0: there is no limit.
+// ServerLimits are what a server may use. 0 means no limit.
 type ServerLimits struct {
 	MemoryMiB  int64 `json:"memory_mib"`
-	SwapMiB    int64 `json:"swap_mib"` // negative: there is no limit
+	SwapMiB    int64 `json:"swap_mib"` // negative: no limit
 	DiskMiB    int64 `json:"disk_mib"`
-	CPUPercent int64 `json:"cpu_percent"` // 100 is a core
+	CPUPercent int64 `json:"cpu_percent"` // 100 is one core
 }
 
 func toServer(s panel.Server) Server {
@@ -98,7 +100,7 @@ func (c FleetConfig) withDefaults() (FleetConfig, error) {
 	return c, nil
 }
 
-// forPanel checks a Config that is for no server, and fills in what is missing.
+// forPanel checks a Config that is not for a single server, and fills in what is missing.
 func (c Config) forPanel() (Config, error) {
 	switch {
 	case c.Server != "":
@@ -112,7 +114,7 @@ func (c Config) forPanel() (Config, error) {
 	return c, err
 }
 
-// shown is what a FleetConfig shows of itself.
+// shown returns the fields that printing, logging and marshalling show.
 func (c FleetConfig) shown() any {
 	return struct {
 		Config                                   any
@@ -124,7 +126,7 @@ func (c FleetConfig) shown() any {
 	}{c.Config.shown(), c.Servers, c.Admin, c.Refresh, c.Each != nil, c.RequestsPerMinute, c.QueueSize, c.QueueBytes}
 }
 
-// Format prints the config without its API key, whatever the verb.
+// Format prints the config without its API key, for every verb.
 func (c FleetConfig) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "pterosocket.FleetConfig%+v", c.shown())
 }

@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// FleetEvent is an event of one of a fleet's servers.
+// FleetEvent is an event of one server of a fleet, or of the fleet itself.
 type FleetEvent struct {
-	Server string    // Server.ID, whatever the server was named by; "": it concerns the fleet
-	Time   time.Time // when it was received
+	Server string    // Server.ID, even if the server was named by UUID; "": about the fleet
+	Time   time.Time // when the library received it
 	Event  Event
 }
 
-// ServerAdded: the fleet has a new server, from the beginning or by Fleet.Add, Fleet.Restart or a refresh. It is the
-// first event of each.
+// ServerAdded reports a new server in the fleet: from the beginning, or by Fleet.Add, Fleet.Restart or a refresh. It is
+// the first event of each server.
 type ServerAdded struct {
 	Server Server `json:"info"`
 }
 
-// ServerChanged: a refresh shows that something of the server is not what it was: its name, its node, or whether it is
-// suspended.
+// ServerChanged reports that the panel tells something new about the server: its name, its node, or whether it is
+// suspended. A refresh or Fleet.Add finds that out.
 type ServerChanged struct {
 	Server Server `json:"info"`
 }
 
-// ServerRemoved: the server has left the fleet. It is the last event of each but at the fleet's own end. Err is nil when
-// Fleet.Remove was called. For a name in FleetConfig.Servers that the panel does not know, Server is empty but for ID,
-// the name as it was given.
+// ServerRemoved reports that the server has left the fleet or ended for good. It is the last event of each server. It
+// does not come when the fleet itself ends. Err is nil if Fleet.Remove was called. If the panel does not know a name in
+// FleetConfig.Servers, Server is empty except for ID, which is that name.
 type ServerRemoved struct {
 	Server Server
 	Err    error
@@ -48,12 +48,12 @@ type serverRemovedJSON struct {
 	Err    *errorJSON `json:"error,omitempty"`
 }
 
-// MarshalJSON writes the fields of MarshalEvent.
+// MarshalJSON writes the fields as MarshalEvent does.
 func (e ServerRemoved) MarshalJSON() ([]byte, error) {
 	return json.Marshal(serverRemovedJSON{e.Server, toErrorJSON(e.Err)})
 }
 
-// UnmarshalJSON reads what MarshalJSON has written.
+// UnmarshalJSON reads what MarshalJSON wrote.
 func (e *ServerRemoved) UnmarshalJSON(data []byte) error {
 	var j serverRemovedJSON
 	err := json.Unmarshal(data, &j)
@@ -66,7 +66,7 @@ type fleetHead struct {
 	Server string    `json:"server"`
 }
 
-// MarshalFleetEvent returns an event as MarshalEvent does, with its time and server before the rest:
+// MarshalFleetEvent returns an event like MarshalEvent, with its time and server in front:
 //
 //	{"time":"2026-01-02T03:04:05.6Z","server":"a1b2c3d4","event":"console_output","line":"hello"}
 func MarshalFleetEvent(ev FleetEvent) ([]byte, error) {
@@ -82,8 +82,8 @@ func MarshalFleetEvent(ev FleetEvent) ([]byte, error) {
 	return append(head, event[1:]...), nil
 }
 
-// UnmarshalFleetEvent returns the event that data holds, which MarshalFleetEvent has written. It fails as
-// UnmarshalEvent does, and when there is no time.
+// UnmarshalFleetEvent returns the event in data, which MarshalFleetEvent has written. It fails like UnmarshalEvent, and
+// if there is no time.
 func UnmarshalFleetEvent(data []byte) (FleetEvent, error) {
 	var head fleetHead
 	if err := json.Unmarshal(data, &head); err != nil {
@@ -96,7 +96,7 @@ func UnmarshalFleetEvent(data []byte) (FleetEvent, error) {
 	return FleetEvent{head.Server, head.Time, ev}, err
 }
 
-// OnlyFleet yields the events of one type, of all servers, until the channel is closed.
+// OnlyFleet yields the events of type T, of all servers, until the channel is closed. It drops all other events.
 //
 //	for ev, line := range pterosocket.OnlyFleet[pterosocket.ConsoleOutput](events) {
 //		fmt.Println(ev.Server, line.Plain())

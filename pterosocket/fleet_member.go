@@ -17,8 +17,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/panel"
 )
 
-// A member is a server of a fleet: a client, and its part in what the fleet shares. Its fields belong to whoever holds
-// Fleet.mu, but fleet, id and source, which never change. A nil member is that of a client on its own: it waits for nobody.
+// A member is one server of a fleet: a client, and its part in what the fleet shares. Fleet.mu guards its fields except
+// fleet, id and source, which never change. A nil member belongs to a client outside a fleet, which waits for nobody.
 type member struct {
 	fleet  *Fleet
 	id     string // Server.ID
@@ -27,28 +27,28 @@ type member struct {
 	server Server
 	client *client // a new one after Restart
 	holds  hold
-	free   chan struct{} // closed when nothing holds it any more; replaced when something does
-	byHand bool          // Add wants it, whatever a list says
+	free   chan struct{} // closed while there are no holds; replaced when one is set
+	byHand bool          // Add brought it, so lists do not remove it
 	added  time.Time     // when it came
-	shown  bool          // its ServerAdded has been handed on, and not its ServerRemoved
-	gone   bool          // it leaves the fleet when its client has ended
-	again  bool          // it is to be started again when its client has ended
+	shown  bool          // its ServerAdded was handed on, and its ServerRemoved was not yet
+	gone   bool          // it leaves the fleet once its client has ended
+	again  bool          // it starts again once its client has ended
 	ended  time.Time     // when its client ended for good; zero: it has not
 }
 
-// A hold is a reason not to ask for a server's first token.
+// A hold is a reason not to ask for a token for a server that is not connected.
 type hold uint8
 
 const (
 	isSurplus     hold = 1 << iota // the budget does not keep it alive
-	isUnavailable                  // the panel lists it as suspended, or being installed or transferred
+	isUnavailable                  // the panel lists it as suspended, being installed or transferred
 )
 
-// isEnding reports whether no servers are started any more. f.mu is held. The end of hard reaches soft and the clients in
-// any order.
+// isEnding reports whether no more servers are started. The caller holds f.mu. hard is checked too: its end reaches soft
+// and the clients in any order.
 func (f *Fleet) isEnding() bool { return f.ending || f.soft.Err() != nil || f.hard.Err() != nil }
 
-// add adds a server, if the fleet is not ending. f.mu is held.
+// add adds a server, unless the fleet is ending. The caller holds f.mu.
 func (f *Fleet) add(s Server, byHand bool) {
 	if f.isEnding() {
 		return
@@ -63,7 +63,7 @@ func (f *Fleet) add(s Server, byHand bool) {
 	f.start(m)
 }
 
-// start gives a member a client, and starts it. f.mu is held.
+// start gives a member a new client and starts it. The caller holds f.mu.
 func (f *Fleet) start(m *member) {
 	if m.client != nil {
 		f.retire(m)
@@ -73,14 +73,14 @@ func (f *Fleet) start(m *member) {
 	c := newClient(f.hard, cfg, m)
 	c.member = m
 	m.client, m.ended, m.gone, m.again = c, time.Time{}, false, false
-	m.setHold(isUnavailable, !m.server.isAvailable() && f.cfg.Refresh > 0) // nobody would find out that it is over
+	m.setHold(isUnavailable, !m.server.isAvailable() && f.cfg.Refresh > 0) // else nobody would notice its end
 	f.group.Go(func() error {
 		m.live(c)
 		return nil
 	})
 }
 
-// retire keeps what a client leaves behind: its counters, and when it asked for tokens, which the panel counts on.
+// retire keeps what a client leaves behind: its counters, and when it asked for tokens, since the panel counts that.
 func (f *Fleet) retire(m *member) {
 	f.past = f.past.plus(m.client.count.snapshot(0))
 	for uuid, asked := range f.asked {
@@ -91,7 +91,7 @@ func (f *Fleet) retire(m *member) {
 	f.asked[m.server.UUID] = m.client.tokens.Requests()
 }
 
-// forget takes a member out whose client has ended. f.mu is held.
+// forget removes a member whose client has ended. The caller holds f.mu.
 func (f *Fleet) forget(m *member) {
 	f.retire(m)
 	f.past.Dropped += m.source.Dropped()
@@ -99,7 +99,7 @@ func (f *Fleet) forget(m *member) {
 	maps.DeleteFunc(f.index, func(_ string, other *member) bool { return other == m })
 }
 
-// live is the member's goroutine.
+// live is the member's goroutine, from the start of its client to the end.
 func (m *member) live(c *client) {
 	aside(func() { m.begin(c) })
 	<-c.done
@@ -124,7 +124,7 @@ func (m *member) live(c *client) {
 	f.announce()
 }
 
-// begin lets the client begin, if Each wants it to.
+// begin starts the client, unless Each leaves the server out.
 func (m *member) begin(c *client) {
 	f := m.fleet
 	f.mu.Lock()
@@ -149,7 +149,8 @@ func (m *member) begin(c *client) {
 	c.supervise()
 }
 
-// configFor returns a server's Config, as Each wants it, with defaults. With an error it is that of the fleet.
+// configFor returns a server's Config with defaults, after Each may have changed it. With an error it returns the
+// fleet's Config.
 func (f *Fleet) configFor(ctx context.Context, server Server) (Config, error) {
 	own := f.users
 	own.Server = server.ID
@@ -158,7 +159,7 @@ func (f *Fleet) configFor(ctx context.Context, server Server) (Config, error) {
 	if f.cfg.Each != nil {
 		err = f.cfg.Each(ctx, server, &own)
 	}
-	own.ConnectTimeout = -1 // it waits for as long as the fleet lives
+	own.ConnectTimeout = -1 // it tries for as long as the fleet lives
 	cfg, invalid := own.withDefaults()
 	if err = cmp.Or(err, invalid); err != nil {
 		cfg = f.cfg.Config
@@ -166,8 +167,8 @@ func (f *Fleet) configFor(ctx context.Context, server Server) (Config, error) {
 	return cfg, err
 }
 
-// leave ends the member, which leaves the fleet then: because of err, or, if that is nil, since the user wants it. A
-// client that is no longer the member's, or a member that has left, does nothing.
+// leave ends the member's client. The member leaves the fleet once that has ended. err says why. If err is nil, the
+// user wants it. leave does nothing if c is no longer the member's client, or if the member has left.
 func (m *member) leave(c *client, err error) {
 	f := m.fleet
 	f.mu.Lock()
@@ -190,7 +191,7 @@ func (m *member) leave(c *client, err error) {
 
 func (m *member) hasEnded() bool { return !m.ended.IsZero() }
 
-// setHold adds or takes away a reason to wait. Fleet.mu is held.
+// setHold sets or clears a hold. The caller holds Fleet.mu.
 func (m *member) setHold(h hold, on bool) {
 	was := m.holds
 	if m.holds &^= h; on {
@@ -207,7 +208,7 @@ func (m *member) setHold(h hold, on bool) {
 	}
 }
 
-// isHeld reports whether the member may not ask for a token.
+// isHeld reports whether the member has to wait before it asks for a token.
 func (m *member) isHeld() bool {
 	m.fleet.mu.Lock()
 	defer m.fleet.mu.Unlock()
@@ -245,7 +246,7 @@ func (m *member) turn(ctx context.Context, c *client) error {
 	}
 }
 
-// learner returns what takes the limits that the answers for this server tell.
+// learner returns a function that takes the limits reported in answers for this server. It is nil outside a fleet.
 func (m *member) learner() func(panel.Limit) {
 	if m == nil {
 		return nil
@@ -253,8 +254,8 @@ func (m *member) learner() func(panel.Limit) {
 	return m.fleet.learnMore
 }
 
-// judged looks at the outcome of a client's request for credentials, and returns what the client is to make of it. What
-// another key is told, or another source tells, concerns that server alone.
+// judged looks at the outcome of a client's request for credentials, and returns the error that the client has to deal
+// with. If the request was for another key or panel, or went to another source, only this server is concerned.
 func (m *member) judged(c *client, err error) error {
 	if m == nil {
 		return err
@@ -265,7 +266,7 @@ func (m *member) judged(c *client, err error) error {
 	}
 	var refused *PanelError
 	if errors.As(err, &refused) && refused.StatusCode == http.StatusConflict {
-		if s, _ := c.current(); s == nil { // it is asked again when the list is
+		if s, _ := c.current(); s == nil { // ask again only when the list is read
 			later := *refused
 			later.RetryAfter = max(later.RetryAfter, f.refreshEvery())
 			err = &later
@@ -274,7 +275,7 @@ func (m *member) judged(c *client, err error) error {
 	return err
 }
 
-// reach waits until a daemon is up, or until this member tries it for all others.
+// reach waits until a daemon is up, or until it is this member's turn to try it on behalf of all.
 func (m *member) reach(ctx context.Context, host string) (*breaker.Try, error) {
 	if m == nil || host == "" {
 		return nil, nil
@@ -282,7 +283,7 @@ func (m *member) reach(ctx context.Context, host string) (*breaker.Try, error) {
 	return m.fleet.breaker.Await(ctx, host, m)
 }
 
-// count counts a handshake with a daemon that waits for nobody.
+// count counts a handshake with a daemon that does not wait for its turn.
 func (m *member) count(host string) {
 	if m != nil {
 		m.fleet.breaker.Count(host)
@@ -297,7 +298,7 @@ func (m *member) announce() {
 
 func (m *member) push(ev Event) { m.source.Push(FleetEvent{m.id, time.Now(), ev}) }
 
-// The methods of a sink.
+// The following methods make a member a sink.
 
 // Push hands an event of the client on.
 func (m *member) Push(ev Event) { m.push(ev) }
@@ -312,10 +313,10 @@ func (m *member) PushAll(evs []Event) {
 	m.source.PushAll(events)
 }
 
-// Discard does nothing: what was handed on is the consumer's.
+// Discard does nothing, since the events handed on belong to the consumer already.
 func (m *member) Discard() {}
 
-// Finish hands on the client's last event. What is queued goes on being delivered by the fleet.
+// Finish hands on the client's last event. The fleet goes on delivering what is queued.
 func (m *member) Finish(_ func() delivery.Patience, last func(int) Event) int {
 	m.push(last(0))
 	return 0
@@ -324,10 +325,11 @@ func (m *member) Finish(_ func() delivery.Patience, last func(int) Event) int {
 // Dropped returns how many of the server's events were given up.
 func (m *member) Dropped() uint64 { return m.source.Dropped() }
 
-// Queued is the sink's.
+// Queued returns how much waits in the server's queue.
 func (m *member) Queued() delivery.Limits { return m.source.Queued() }
 
-// judged looks at the outcome of a request to the panel, for the sake of all, and returns what is to be made of it.
+// judged looks at the outcome of a request to the panel for the sake of all servers, and returns the error to deal
+// with.
 func (f *Fleet) judged(err error) error {
 	var refused *PanelError
 	f.mu.Lock()
@@ -345,9 +347,9 @@ func (f *Fleet) judged(err error) error {
 			f.refused = now
 			f.budget.Close(refusedAgain)
 		}
-		return fmt.Errorf("%s; it is asked once more in %v", err, refusedAgain) // errors.Is must not make it final
+		return fmt.Errorf("%s; it is asked once more in %v", err, refusedAgain) // as text: it is not final yet
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusTooManyRequests:
-		if 0 < refused.limit && refused.limit <= serverLimit { // the server's, which others have used
+		if 0 < refused.limit && refused.limit <= serverLimit { // the server's own limit, which others have used up
 			return err
 		}
 		wait := refused.RetryAfter
@@ -359,26 +361,26 @@ func (f *Fleet) judged(err error) error {
 	return err
 }
 
-// serverLimit is how many tokens a panel gives out in a minute for one server. An answer that tells this limit does not
-// tell the user's.
+// serverLimit is how many tokens a panel gives out in a minute for one server. An answer with this limit does not tell
+// the user's limit.
 const serverLimit = 5
 
-// learn takes what the answer of a list or a lookup tells of the user's limit.
+// learn takes the user's limit from the answer to a list or a lookup.
 func (f *Fleet) learn(l panel.Limit) {
 	f.limit.Store(int64(l.Requests))
 	f.budget.Learn(l.Requests, l.Remaining, l.Every)
 	f.admit()
 }
 
-// learnMore takes what an answer for credentials tells, if it is of the user's limit: it tells the smaller of that and
-// the server's own.
+// learnMore takes the limit from an answer for credentials, if it is the user's. Such an answer reports the smaller one
+// of the user's limit and the server's.
 func (f *Fleet) learnMore(l panel.Limit) {
 	if l.Requests > serverLimit && int64(l.Requests) == f.limit.Load() {
 		f.budget.Learn(l.Requests, l.Remaining, l.Every)
 	}
 }
 
-// admit decides which servers the budget keeps alive: the first ones. Those that cannot be connected do not count.
+// admit decides which servers the budget keeps alive: the first ones. Servers that cannot be connected do not count.
 func (f *Fleet) admit() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -405,7 +407,7 @@ func (f *Fleet) admitLocked() {
 	f.surplus = surplus
 }
 
-// panel returns what asks the panel about a server, or, without one, for the list.
+// panel returns a client that asks the panel about a server, or for the list if server is empty.
 func (f *Fleet) panel(server string) panel.Client {
 	p := panelOf(f.cfg.Config)
 	p.Server, p.Limit = server, f.learn

@@ -12,23 +12,24 @@ import (
 )
 
 const (
-	// lookedUpSingly is how many named servers are looked up one by one; more are found in one listing.
+	// lookedUpSingly is how many named servers are looked up one by one at most. If there are more, one listing finds
+	// them.
 	lookedUpSingly = 10
-	// atOnce is how many requests a fleet begins with that do not wait for their turn: for a thousand servers, and one to
-	// find out of which family the panel is.
+	// atOnce is how many requests a fleet makes at its start without waiting for their turn. They are enough to list a
+	// thousand servers, with one more to find out the panel's family.
 	atOnce = 11
 )
 
-// found is what the panel tells of the servers that a fleet is to have.
+// found is what the panel tells about the servers that a fleet should have.
 type found struct {
 	servers []Server
 	unknown []string  // names that the panel does not know
-	isWhole bool      // nothing is missing
-	began   time.Time // when the panel began to be asked
+	isWhole bool      // the list is complete
+	began   time.Time // when the first request began
 }
 
-// find asks the panel which servers the fleet is to have, and for those that Add has brought. So many requests do not
-// wait for their turn.
+// find asks the panel which servers the fleet should have, and for those that Add brought. The first hurried requests
+// do not wait for their turn.
 func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
 	wait := func(ctx context.Context) error {
 		if hurried > 0 {
@@ -47,7 +48,7 @@ func (f *Fleet) find(ctx context.Context, hurried int) (found, error) {
 	return some, err
 }
 
-// byHand returns the UUIDs of the servers that Add has brought and that are not among others.
+// byHand returns the UUIDs of the servers that Add brought and that others does not hold.
 func (f *Fleet) byHand(others []Server) (uuids []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +60,7 @@ func (f *Fleet) byHand(others []Server) (uuids []string) {
 	return uuids
 }
 
-// findListed finds what the config wants.
+// findListed finds the servers that the config asks for.
 func (f *Fleet) findListed(ctx context.Context, wait func(context.Context) error) (found, error) {
 	names := f.cfg.Servers
 	if len(names) > 0 && len(names) <= lookedUpSingly {
@@ -85,7 +86,7 @@ func (f *Fleet) findListed(ctx context.Context, wait func(context.Context) error
 	return some, nil
 }
 
-// lookup asks for servers one by one.
+// lookup asks the panel for servers one by one.
 func (f *Fleet) lookup(ctx context.Context, names []string, wait func(context.Context) error) (some found, err error) {
 	for _, name := range names {
 		if err := wait(ctx); err != nil {
@@ -105,7 +106,7 @@ func (f *Fleet) lookup(ctx context.Context, names []string, wait func(context.Co
 	return some, nil
 }
 
-// refreshEvery is how often the list is read.
+// refreshEvery is how often the list is read, or the default if it is read only once.
 func (f *Fleet) refreshEvery() time.Duration {
 	if f.cfg.Refresh < 0 {
 		return 5 * time.Minute
@@ -141,7 +142,7 @@ func (f *Fleet) refresh() error {
 	}
 }
 
-// apply lets the fleet have the servers that were found.
+// apply adds, updates and removes members by what was found.
 func (f *Fleet) apply(found found) {
 	listed := make(map[string]bool, len(found.servers))
 	f.mu.Lock()
@@ -160,7 +161,7 @@ func (f *Fleet) apply(found found) {
 		}
 	}
 	gone := make(map[*member]*client)
-	for _, m := range f.members { // one that was added while the list was read need not be in it
+	for _, m := range f.members { // a server added while the list was read may not be in it
 		if found.isWhole && !listed[m.server.UUID] && !m.byHand && m.added.Before(found.began) {
 			gone[m] = m.client
 		}
@@ -171,7 +172,7 @@ func (f *Fleet) apply(found found) {
 			continue
 		}
 		isUnknown[name] = true
-		if !f.unknown[name] { // once
+		if !f.unknown[name] { // report each name once
 			err := fmt.Errorf("%w: the panel does not know %q, or the key's user may not open it", ErrServerNotFound, name)
 			f.source(name, 1).Push(FleetEvent{name, time.Now(), ServerRemoved{Server{ID: name}, err}})
 		}
@@ -185,7 +186,7 @@ func (f *Fleet) apply(found found) {
 	f.announce()
 }
 
-// update lets a member know what the panel tells of its server now. f.mu is held.
+// update gives a member what the panel now tells about its server. The caller holds f.mu.
 func (f *Fleet) update(m *member, s Server) {
 	if m.server != s {
 		m.server = s

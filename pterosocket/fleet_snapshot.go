@@ -2,8 +2,8 @@ package pterosocket
 
 import "time"
 
-// Snapshot returns what is known of every server, in the order in which the fleet has got them, without asking anybody.
-// Servers that have not been tried yet are among them, and those that have ended for good.
+// Snapshot returns what the fleet knows about every server, in the order in which the servers came. It makes no
+// requests. It includes servers that have not been tried yet, and servers that have ended for good.
 func (f *Fleet) Snapshot() []ServerSnapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -14,7 +14,7 @@ func (f *Fleet) Snapshot() []ServerSnapshot {
 	return all
 }
 
-// snapshot returns what is known of one server. f.mu is held.
+// snapshot returns what the fleet knows about one server. The caller holds f.mu.
 func (m *member) snapshot() ServerSnapshot {
 	s := m.client.snapshot()
 	s.Server = m.server
@@ -24,8 +24,7 @@ func (m *member) snapshot() ServerSnapshot {
 	return s
 }
 
-// Metrics returns the sum of all servers' counters, those of servers that have left included. PingRTT is that of one of
-// them.
+// Metrics returns the sum of all servers' counters, including servers that have left. PingRTT is that of one of them.
 func (f *Fleet) Metrics() Metrics {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -36,15 +35,15 @@ func (f *Fleet) Metrics() Metrics {
 	return sum
 }
 
-// FleetBudget is what a fleet asks of the panel, and what it may ask.
+// FleetBudget says how a fleet uses its budget of requests to the panel.
 type FleetBudget struct {
-	RequestsPerMinute int    // that the fleet allows itself at most
+	RequestsPerMinute int    // the most that the fleet sends
 	Requests          uint64 // sent so far, for lists and credentials
 	Waiting           int    // requests that wait for their turn
-	Surplus           int    // servers that the budget does not keep alive
+	Surplus           int    // servers that are not connected because the budget cannot renew their tokens
 }
 
-// Budget returns how the fleet's budget of requests to the panel is used.
+// Budget returns how the fleet uses its budget of requests to the panel. It makes no requests.
 func (f *Fleet) Budget() FleetBudget {
 	f.mu.Lock()
 	defer f.mu.Unlock()

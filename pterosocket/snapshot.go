@@ -2,23 +2,23 @@ package pterosocket
 
 import "time"
 
-// ServerSnapshot is what is known of a server at a moment. Taking one asks nobody and costs little.
+// ServerSnapshot is what is known about a server at one moment.
 type ServerSnapshot struct {
-	Server       Server    // of a single Connect only the ID: Config.Server
-	Connected    bool      // the connection stands and is authenticated
-	Since        time.Time // when the current connection, or the last one, was first authenticated; zero: there was none
+	Server       Server    // of a single connection only its ID, which is Config.Server
+	Connected    bool      // the connection is up and authenticated
+	Since        time.Time // when the current or last connection was first authenticated; zero: there was none
 	LastFrame    time.Time // when the daemon last sent something; zero: it never has
-	State        State     // "" while not connected, and until the daemon has told it
-	Stats        Stats     // the last of this connection; zero before the first
-	Metrics      Metrics   // since Connect; in a fleet since the server was added, or restarted
-	QueuedEvents int       // that wait for the consumer, beside those in the channel
-	QueuedBytes  int       // the size of these
-	Err          error     // why the last connection, or attempt to make one, has ended, until the next one stands
-	NextAttempt  time.Time // when that is made at the earliest; zero: it stands, or has ended for good, or waits for its turn
+	State        State     // "" while not connected, and until the daemon reports it
+	Stats        Stats     // the last ones of this connection; zero before the first
+	Metrics      Metrics   // since Connect; in a fleet, since the server was added or restarted
+	QueuedEvents int       // events that wait for the consumer, besides those in the channel
+	QueuedBytes  int       // their size
+	Err          error     // why the last connection or attempt ended; nil once the next one is up
+	NextAttempt  time.Time // not before this; zero: connected, ended for good, or waiting for its turn
 	TokenExpires time.Time // when the token in use ends; zero: there is none
 }
 
-// Snapshot returns what is known of the connection now. It is safe for concurrent use, and stays so after the end.
+// Snapshot returns what is known about the connection now. It makes no requests. It works after the end, too.
 func (c *Commands) Snapshot() ServerSnapshot {
 	m := c.c.member
 	if m == nil {
@@ -36,7 +36,7 @@ func (c *Commands) Snapshot() ServerSnapshot {
 	return m.snapshot()
 }
 
-// snapshot returns what a client knows.
+// snapshot returns what the client knows.
 func (c *client) snapshot() ServerSnapshot {
 	_, notNow := c.standing()
 	s := ServerSnapshot{Connected: notNow == nil, Metrics: c.count.snapshot(c.out.Dropped())}
