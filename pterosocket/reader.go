@@ -11,18 +11,18 @@ import (
 // readerState is what the reader alone uses.
 type readerState struct {
 	burst   burst
-	batches bool      // the connection reports when it is about to wait, so lines can be kept until then
+	batches bool      // the connection tells when it is about to wait, so lines can be kept until then
 	since   time.Time // when a token was first accepted
 	renewed time.Time // when a token after the first was last accepted
-	doubted time.Time // when a token was last refused for a reason that nobody knows
+	doubted time.Time // when a token was last refused for an unknown reason
 	isUp    bool      // a token has been accepted
-	lost    bool      // the daemon may have answered lines with jwt error since a token was last accepted
-	// A refusal has come since the last renewal that may be about the token before.
+	lost    bool      // the daemon may have sent jwt errors instead of lines since a token was last accepted
+	// Since the last renewal a refusal has come that may be about the token before.
 	overtaken bool
 }
 
-// read is the reader: it reads frames until the connection ends and never waits for anything else, since a daemon drops
-// what a reader is 10 ms late for, in silence.
+// read is the reader. It reads frames until the connection ends. It never waits for anything else: a daemon drops in
+// silence what a reader is 10 ms late for.
 func (s *session) read() error {
 	r := &s.reader
 	var decoder wire.Decoder
@@ -62,10 +62,11 @@ func (s *session) read() error {
 	}
 }
 
-// handle does what an event that is not a console line asks of the session, and hands it on. An error ends the session.
+// handle does what an event other than a console line requires of the session, and hands the event on. An error ends
+// the session.
 func (s *session) handle(ev Event) error {
 	switch ev := ev.(type) {
-	case ConsoleOutput: // of an unusual form
+	case ConsoleOutput: // in an unusual form
 		s.console.live([]Event{ev})
 		return nil
 	case AuthSuccess:
@@ -80,13 +81,13 @@ func (s *session) handle(ev Event) error {
 		return nil
 	case JWTError:
 		ev.Message = s.cleanText(ev.Message)
-		err := s.onJWTError(ev.Message) // first, so that whoever reads the event finds that no commands are taken
+		err := s.onJWTError(ev.Message) // first, so that a consumer of the event finds no commands taken
 		s.owner.emit(ev)
 		return err
 	case DaemonError:
 		ev.Message = s.cleanText(ev.Message)
-		// The answer to an auth, unless another message can be meant: those too are answered with jwt error while no token is
-		// good.
+		// This is the answer to the auth, unless it can be about another message. It cannot while no token is valid:
+		// other messages are then answered with jwt errors.
 		text := withoutEventID(ev.Message)
 		if text != ev.Message && s.look().pending != nil && (unreadable(text) || !s.isAuthenticated()) {
 			s.answer(&authRefused{ev.Message})
@@ -103,7 +104,7 @@ func (s *session) handle(ev Event) error {
 		if !s.isFresh() {
 			s.onRefused(ev.Name())
 		} else if !s.reader.overtaken {
-			// If it is the fresh token that has ended, Calagopus closes the connection for what is sent now.
+			// If the fresh token itself has ended, Calagopus closes the connection because of what is sent now.
 			s.recoverOvertaken()
 		}
 	case Throttled:
@@ -121,7 +122,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	if tok == nil || s.isEnding() { // no auth is in flight
 		return
 	}
-	// What was refused before this frame was refused for the old token.
+	// All refusals before this frame were about the old token.
 	s.update(func(p *shared) { p.token, p.pending, p.wanted = tok, nil, "" })
 
 	r, known := &s.reader, true
@@ -138,7 +139,7 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	}
 	lost := first && s.reconnects > 0 || r.lost
 	r.lost, r.overtaken = false, false
-	// Lines are held back before the consumer hears that the connection is there.
+	// Hold lines back before the consumer hears that the connection is up.
 	switch {
 	case lost && !s.cfg.NoResume:
 		s.console.hold(first)
@@ -155,14 +156,14 @@ func (s *session) onAuthSuccess(ev AuthSuccess) {
 	if lost && s.cfg.NoResume {
 		s.console.gap()
 	}
-	if lost && !first { // a status may be among what was lost
+	if lost && !first { // a status may have been lost
 		s.requestStats()
 	}
 	s.tell(nil)
 }
 
-// onJWTError handles both forms: the answer to an auth, and, without an event id, what comes in place of every frame
-// once the token in use has ended.
+// onJWTError handles both kinds of jwt errors: the answer to an auth, and, without an event id, what comes instead of
+// every frame once the token in use has ended.
 func (s *session) onJWTError(message string) error {
 	r := &s.reader
 	if s.look().pending != nil && (!r.isUp || incurable(message) || isAnswer(message)) {
@@ -173,7 +174,7 @@ func (s *session) onJWTError(message string) error {
 		return &authRefused{message}
 	}
 	if !curable(message) && !s.isFresh() {
-		r.doubted = time.Now() // nobody knows what it means; a fresh token may help, or not
+		r.doubted = time.Now() // for an unknown reason: a fresh token may or may not help
 	}
 	if denied(message) {
 		s.update(func(p *shared) { p.denied = time.Now() })
@@ -186,15 +187,15 @@ func (s *session) onJWTError(message string) error {
 	return nil
 }
 
-// hasNotHelped reports that a token has just been renewed because of a refusal that nobody knows, in vain.
+// hasNotHelped reports whether a token was just renewed because of a refusal for an unknown reason, and in vain.
 func (r *readerState) hasNotHelped() bool {
 	ago := time.Since(r.renewed)
 	return !r.doubted.IsZero() && !r.renewed.Before(r.doubted) && ago > freshFor && ago < time.Minute
 }
 
-// recoverOvertaken deals with the first refusal behind a renewal. Most likely a frame was checked against the token
-// before, and its refusal overtaken by the auth success. If not, another follows soon. What the frame was, perhaps a
-// line, is recovered.
+// recoverOvertaken handles the first refusal after a renewal. Most likely the daemon checked a frame against the token
+// before, and the auth success overtook the refusal. If not, another refusal follows soon. The frame may have been a
+// line, so it is recovered.
 func (s *session) recoverOvertaken() {
 	s.reader.overtaken = true
 	if s.cfg.NoResume {
@@ -203,16 +204,16 @@ func (s *session) recoverOvertaken() {
 		s.console.hold(false)
 		signal(s.wake)
 	}
-	s.requestStats() // or a status
+	s.requestStats() // the frame may have been a status
 }
 
-// freshFor is how long after a renewal a warning, or a single refusal, is taken to be about the token before.
+// freshFor is how long after a renewal a warning or a single refusal is taken to be about the token before.
 const freshFor = 2 * time.Second
 
 // isFresh reports whether the token has just been renewed.
 func (s *session) isFresh() bool { return time.Since(s.reader.renewed) < freshFor }
 
-// onRefused notes that the daemon takes and tells nothing until it gets a fresh token.
+// onRefused notes that the daemon takes no commands and sends nothing until it gets a fresh token.
 func (s *session) onRefused(why string) {
 	s.reader.lost = true
 	var was phase
@@ -229,7 +230,7 @@ func (s *session) onRefused(why string) {
 	s.trigger(why)
 }
 
-// onTransfer ends the session when the server may be found on another node.
+// onTransfer ends the session if the server may be on another node now.
 func (s *session) onTransfer(status string) error {
 	switch status {
 	case "starting", "pending", "processing", "success", "cancelling":
@@ -238,7 +239,7 @@ func (s *session) onTransfer(status string) error {
 	return fmt.Errorf("%w: transfer status %q", errTransferred, printable(status, 40))
 }
 
-// answer tells the renewer that its auth was refused, if that is in flight.
+// answer tells the renewer that the auth in flight was refused.
 func (s *session) answer(err error) {
 	s.update(func(p *shared) { p.refused, p.pending = p.pending, nil })
 	s.tell(err)

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// secondRule: tokens carry whole seconds, and one that was issued within the second of a daemon's start or of a
-	// revocation is refused with the old ones.
+	// secondRule is the precision of the times in tokens. A token that was issued within the same second as a daemon's
+	// start or a revocation is refused like the old ones.
 	secondRule = time.Second
-	// maxRefusals is how many fresh tokens in a row may be refused before the connection is made anew.
+	// maxRefusals is how many fresh tokens in a row may be refused. Then a new connection is made.
 	maxRefusals = 3
-	// confirmAfter is after what time a panel that says no is asked again, while the connection stands.
+	// confirmAfter is how long after a panel's no it is asked again while the connection is up.
 	confirmAfter = 30 * time.Second
 )
 
-// authRefused is a daemon's refusal of a token. errors.Is(err, ErrAuthRejected) holds when a fresh token does not help.
+// authRefused is a daemon's refusal of a token. If a fresh token does not help, errors.Is(err, ErrAuthRejected) holds.
 type authRefused struct{ message string }
 
 func (e *authRefused) Error() string {
@@ -41,12 +41,12 @@ func (e *authRefused) Is(target error) bool {
 	return target == ErrAuthRejected && !curable(e.message)
 }
 
-// due is why a token is renewed whose time has come.
+// due is the reason for a renewal when the token's time has come.
 const due = "it is due"
 
-// renew is the renewer: it logs in, and then catches up on missed lines whenever lines are held back for that, and
-// sends a fresh token before the old one ends, or when the daemon asks for it. It does one thing after the other, so
-// there is never more than one request for credentials.
+// renew is the renewer. It logs in. Then it catches up on missed lines whenever lines are held back for that. It sends
+// a fresh token before the old one ends, or when the daemon asks for it. It does one thing after the other, so there is
+// never more than one request for credentials.
 func (s *session) renew(ctx context.Context) error {
 	var err error
 	if aside(func() { err = s.establish(ctx) }); err != nil {
@@ -55,7 +55,7 @@ func (s *session) renew(ctx context.Context) error {
 	var (
 		last    = time.Now() // when the token was last renewed
 		spacing = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
-		gap     time.Duration // between the last renewal and the next that the daemon asks for; 0: none yet
+		gap     time.Duration // from the last renewal to the next one that the daemon asks for; 0: not chosen yet
 		timer   = time.NewTimer(time.Hour)
 	)
 	defer timer.Stop()
@@ -65,7 +65,7 @@ func (s *session) renew(ctx context.Context) error {
 		}
 		why, at := s.nextRenewal()
 		if why != due {
-			// Tokens that are refused as soon as they have been accepted must not become a loop.
+			// Tokens that are refused as soon as they have been accepted must not cause a loop.
 			if gap == 0 && time.Since(last) < time.Minute {
 				gap = max(spacing.Next(), secondRule)
 			} else if gap == 0 {
@@ -99,14 +99,14 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
-// trigger asks for a renewal now. Requests that have not begun are merged.
+// trigger asks for a renewal now. It merges requests for the same renewal.
 func (s *session) trigger(why string) {
 	s.update(func(p *shared) { p.wanted = cmp.Or(p.wanted, why) })
 	signal(s.wake)
 }
 
-// nextRenewal returns why to renew next, and when at the latest: when it is due, but at any time if the daemon takes
-// nothing until then.
+// nextRenewal returns why to renew next, and the latest time for it. That is when the token is due. If the daemon takes
+// nothing until the renewal, there is no such time: the spacing of renewals decides.
 func (s *session) nextRenewal() (why string, at time.Time) {
 	p := s.look()
 	at = p.token.RenewAt
@@ -116,7 +116,7 @@ func (s *session) nextRenewal() (why string, at time.Time) {
 	return cmp.Or(p.wanted, due), at
 }
 
-// ignoreEnd drops an error that only says that ctx has ended, so that it does not hide why.
+// ignoreEnd drops an error that only says that ctx has ended. It would hide the reason.
 func ignoreEnd(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
@@ -124,7 +124,8 @@ func ignoreEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// establish logs in, and waits for what shows that the connection stands.
+// establish logs in and waits until the connection is established: until its first status has come, or the wait is
+// over.
 func (s *session) establish(ctx context.Context) error {
 	if deadline, ok := s.connecting.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -143,7 +144,7 @@ func (s *session) establish(ctx context.Context) error {
 	return nil
 }
 
-// awaitStatus waits for the first status of a first connection, for a while.
+// awaitStatus waits for the first status of a first connection, up to statusGrace.
 func (s *session) awaitStatus(ctx context.Context) {
 	if s.reconnects > 0 || s.early {
 		return
@@ -157,7 +158,7 @@ func (s *session) awaitStatus(ctx context.Context) {
 	}
 }
 
-// login authenticates a new connection, with the cached token and, if the daemon refuses that, with fresh ones.
+// login authenticates a new connection with the cached token. If the daemon refuses that, it uses fresh ones.
 func (s *session) login(ctx context.Context) error {
 	tok := s.first
 	fresh := time.Since(tok.Received) < secondRule
@@ -182,13 +183,13 @@ func (s *session) login(ctx context.Context) error {
 	}
 }
 
-// renewOnce renews the token on the live connection and retries until that has succeeded. It returns an error when the
-// session cannot go on.
+// renewOnce renews the token on the live connection, and retries until it succeeds. It returns an error if the session
+// cannot go on.
 func (s *session) renewOnce(ctx context.Context, why string) error {
 	log := s.cfg.Logger
 	log.Debug("renewing the token", "why", s.cleanText(printable(why, 200)))
 	retry := backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
-	var saidNo time.Time // when the panel said no for the first time
+	var saidNo time.Time // when the panel first said no
 	for refusals := 0; ; {
 		err := s.awaitSecond(ctx)
 		var tok *tokens.Token
@@ -214,7 +215,8 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 				delay = 0
 			}
 			if unreadable(withoutEventID(refused.message)) {
-				// It may have been the answer to another message. A new connection, on which there is none, will tell.
+				// It may have been the answer to another message. A new connection has no other message, so it will
+				// tell.
 				err = fmt.Errorf("%w: %s", errNotRenewed, printable(refused.message, 200))
 			}
 			if refusals++; refusals == maxRefusals || judge(err) == stop {
@@ -225,7 +227,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 				return err
 			}
 		case judge(err) == stop:
-			// A connection that stands is not given up for one answer: during an update a panel may say anything.
+			// One answer does not end a connection that is up: during an update a panel may say anything.
 			if s.look().phase != up || !saidNo.IsZero() && time.Since(saidNo) >= confirmAfter {
 				return err
 			}
@@ -247,7 +249,7 @@ func (s *session) renewOnce(ctx context.Context, why string) error {
 	}
 }
 
-// pause lets d pass. When the panel has said no it ends when the daemon refuses the token too.
+// pause waits for d. If the panel has said no, pause also ends when the daemon refuses the token too.
 func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error {
 	if !saidNo {
 		return backoff.Sleep(ctx, d)
@@ -266,12 +268,13 @@ func (s *session) pause(ctx context.Context, d time.Duration, saidNo bool) error
 	return nil
 }
 
-// awaitSecond waits until a token can be issued that is not refused as the last one was.
+// awaitSecond waits until a token can be issued that is not refused for the same reason as the last one: see
+// secondRule.
 func (s *session) awaitSecond(ctx context.Context) error {
 	return backoff.Sleep(ctx, time.Until(s.look().denied.Add(secondRule)))
 }
 
-// freshToken asks for a token. It returns errMoved when the server has moved to another node.
+// freshToken asks for a token. It returns errMoved if the server has moved to another node.
 func (s *session) freshToken(ctx context.Context) (*tokens.Token, error) {
 	tok, err := s.tokens.Fetch(ctx)
 	if err != nil {
@@ -283,7 +286,8 @@ func (s *session) freshToken(ctx context.Context) (*tokens.Token, error) {
 	return tok, nil
 }
 
-// authenticate sends tok and waits for the daemon's answer: nil, or an *authRefused.
+// authenticate sends tok and waits for the daemon's answer: nil or an *authRefused. If none comes, it returns
+// errAuthTimeout.
 func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 	select {
 	case <-s.answers:
@@ -308,12 +312,12 @@ func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 	for {
 		select {
 		case err := <-outcome:
-			if err != nil { // the connection is ending, and the writer tells why
+			if err != nil { // the connection is ending, and ctx's cause says why
 				<-ctx.Done()
 				return context.Cause(ctx)
 			}
 			outcome = nil
-			timer.Reset(authTimeout) // it may have waited for its turn
+			timer.Reset(authTimeout) // the auth may have waited for its turn
 		case err := <-s.answers:
 			var refused *authRefused
 			if errors.As(err, &refused) && denied(refused.message) {
@@ -321,7 +325,7 @@ func (s *session) authenticate(ctx context.Context, tok *tokens.Token) error {
 			}
 			return err
 		case <-timer.C:
-			s.update(func(p *shared) { p.refused, p.pending = p.pending, nil }) // an answer that comes now is not the next one's
+			s.update(func(p *shared) { p.refused, p.pending = p.pending, nil }) // a late answer must not count
 			return errAuthTimeout
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -15,26 +15,26 @@ import (
 )
 
 // A session is one websocket connection from its handshake to its end. Three goroutines live as long as it does, in one
-// errgroup under one context; the first that fails ends the others:
+// errgroup under one context. The first one that fails ends the others:
 //
 //	read   reads frames and hands them on. It never waits for anything else (reader.go)
 //	write  is the only one that writes: auths first, then commands in order, and pings (writer.go)
 //	renew  logs in, catches up on missed lines, and renews the token (renewer.go, catchup.go)
 //
-// When the context ends, close marks the session as closing and closes the connection, which ends read.
+// When the context ends, close marks the session as closing and closes the connection. That ends read.
 //
-// shared belongs to whoever holds mu; the other fields are set before the goroutines start, are safe for concurrent
-// use, or name the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu, client.mu;
-// session.mu and sendQueue.mu are taken last and nothing is called with them held.
+// mu guards shared. The other fields are set before the goroutines start, are safe for concurrent use, or are named
+// after the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu, client.mu. session.mu
+// and sendQueue.mu are taken last, and nothing is called while they are held.
 type session struct {
 	sessionConfig
 	conn  Conn
 	queue sendQueue
 	pace  *pace.Pacer
 
-	ending      atomic.Bool   // the phase is closing or closed; asked for each line
+	ending      atomic.Bool   // the phase is closing or closed; read for each line
 	frames      atomic.Uint64 // frames read, a sign of life
-	stats       atomic.Uint64 // those of them that were stats
+	stats       atomic.Uint64 // how many of them were stats
 	firstStatus chan struct{} // gets a value with each status; room for one
 	answers     chan error    // the daemon's answer to the auth in flight: nil or an *authRefused; room for one
 	wake        chan struct{} // tells the renewer to look again; room for one
@@ -48,13 +48,13 @@ type session struct {
 // shared is what the goroutines share.
 type shared struct {
 	phase   phase
-	token   *tokens.Token // the one in use, or, before the first auth success, on its way to be
-	pending *tokens.Token // the one of the auth in flight; nil when that has been answered
+	token   *tokens.Token // the one in use; before the first auth success, the one to log in with
+	pending *tokens.Token // the one of the auth in flight; nil: there is none
 	refused *tokens.Token // the last one that was refused
 	wanted  string        // why to renew at once; "": there is no reason
 	denied  time.Time     // when the daemon last said that a token was issued too early
-	asked   *request      // for stats, the last one
-	stood   bool          // the connection stands, or stood
+	asked   *request      // the last request for stats
+	stood   bool          // the connection is, or was, established
 }
 
 // look returns a copy of what is shared.
@@ -64,7 +64,7 @@ func (s *session) look() shared {
 	return s.shared
 }
 
-// update changes it.
+// update changes what is shared.
 func (s *session) update(change func(*shared)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +78,7 @@ const (
 	dialed         phase = iota
 	authenticating       // the first auth has been sent
 	up                   // the daemon takes commands
-	refused              // it does not until it gets a fresh token
+	refused              // it takes none until it gets a fresh token
 	closing              // the context has ended
 	closed               // the connection has been closed
 )
@@ -88,14 +88,14 @@ type sessionConfig struct {
 	owner      owner
 	cfg        *Config
 	tokens     *tokens.Cache
-	first      *tokens.Token // to log in with
+	first      *tokens.Token // the token to log in with
 	count      *counters
 	console    *console
 	dial       func(context.Context, *tokens.Token) (Conn, error)
-	reconnects int             // how many connections there were before; 0: it is the first
-	early      bool            // the first connection stands without a status too
-	connecting context.Context // ends the session, unless it stands by then
-	stands     func()          // told once that it stands
+	reconnects int             // how many connections came before; 0: none
+	early      bool            // a first connection is established even without a status
+	connecting context.Context // ends the session, unless it is established by then
+	stands     func()          // called once, when the connection is established
 	soft       context.Context // ends the session: gracefully, if its cause is errClosing
 	hard       context.Context // ends everything at once
 }
@@ -103,24 +103,24 @@ type sessionConfig struct {
 // owner receives what a session reports. client implements it.
 type owner interface {
 	emit(Event)                                               // hands an event on; never blocks
-	answered(Event)                                           // the same, for an answer to an auth, which answers nothing else
+	answered(Event)                                           // hands an answer to an auth to the consumer alone
 	authenticated(s *session, perms []Permission, known bool) // a token was accepted, the first or a new one
-	deauthenticated(s *session)                               // no commands are taken, for the time being or for ever
+	deauthenticated(s *session)                               // no commands are taken, for now or for good
 	offline() bool                                            // the server is known to be offline
 }
 
 const (
-	// dialTimeout bounds one websocket handshake.
+	// dialTimeout limits one websocket handshake.
 	dialTimeout = 15 * time.Second
 	// authTimeout is how long a daemon may take to answer an auth.
 	authTimeout = 10 * time.Second
-	// statusGrace is how long the first status may take before the first connection stands without one.
+	// statusGrace is how long the first connection waits for its first status. Then it is established without one.
 	statusGrace = time.Second
 	// closeTimeout is how long a close handshake may take.
 	closeTimeout = time.Second
 )
 
-// Why a session ended, when it was neither the daemon nor the network.
+// Why a session or an attempt ended, other than an error of the connection or of the panel.
 var (
 	errClosing     = errors.New("closing")
 	errElsewhere   = errors.New("the daemon does not know the server; the panel is asked where it is now")
@@ -147,11 +147,12 @@ func newSession(conn Conn, sc sessionConfig) *session {
 	}
 }
 
-// start begins the session's life. ended is told why it has ended when nothing of it is left, by the goroutine that has
-// closed the connection and that goes on with what follows: so no stack waits for the end all the while.
+// start starts the session's goroutines. When nothing of the session is left, it calls ended with the reason. It does
+// so in the goroutine that has closed the connection, which then goes on with what follows. So no stack waits for the
+// end all the while.
 func (s *session) start(ended func(error)) {
 	g, ctx := errgroup.WithContext(s.soft)
-	if w, ok := s.conn.(Waiter); ok { // before close can be reading
+	if w, ok := s.conn.(Waiter); ok { // before close can read
 		s.reader.batches = true
 		w.OnWait(s.beforeWait)
 	}
@@ -170,12 +171,12 @@ func (s *session) start(ended func(error)) {
 	})
 }
 
-// close closes the connection, which ends the reader: with a close handshake when Commands.Close asked for it, at once
-// otherwise.
+// close closes the connection, which ends the reader. If Commands.Close asked for it, it does a close handshake.
+// Otherwise it closes at once.
 func (s *session) close(cause error) {
 	s.update(func(p *shared) { p.phase = closing })
 	s.ending.Store(true)
-	s.owner.deauthenticated(s) // first, so that whoever fails below and waits with Ready waits for the next connection
+	s.owner.deauthenticated(s) // first, so that a caller that fails below and then calls Ready waits for the next one
 	why := ErrNotConnected
 	if cause == errClosing || s.hard.Err() != nil { // the value itself
 		why = ErrClosed
@@ -195,13 +196,13 @@ func (s *session) close(cause error) {
 // isEnding reports whether the session's context has ended.
 func (s *session) isEnding() bool { return s.ending.Load() }
 
-// isAuthenticated reports whether the daemon takes commands: it has accepted a token that has not ended since.
+// isAuthenticated reports whether the daemon takes commands: it has accepted a token, which has not ended since.
 func (s *session) isAuthenticated() bool {
 	p := s.look()
 	return p.phase == up && time.Now().Before(p.token.Expires)
 }
 
-// lasted returns how long ago a token was first accepted. The session has ended.
+// lasted returns how long ago a token was first accepted. Call it only after the session has ended.
 func (s *session) lasted() time.Duration {
 	if !s.reader.isUp {
 		return 0
@@ -209,7 +210,7 @@ func (s *session) lasted() time.Duration {
 	return time.Since(s.reader.since)
 }
 
-// clean removes the session's secrets from an error of a peer or a library that quotes them.
+// clean removes the session's secrets from err, in case a peer or a library quotes them.
 func (s *session) clean(err error) error {
 	p := s.look()
 	secrets := []string{s.cfg.APIKey, p.token.Token, s.first.Token}
@@ -221,10 +222,11 @@ func (s *session) clean(err error) error {
 	return redact(err, secrets...)
 }
 
-// cleanText does the same with a peer's text.
+// cleanText does the same for a peer's text.
 func (s *session) cleanText(text string) string { return s.clean(errors.New(text)).Error() }
 
-// requestStats asks for the state, which a daemon does not tell again by itself; once at a time.
+// requestStats asks for stats to learn the state, which a daemon does not repeat by itself. Only one request waits at a
+// time.
 func (s *session) requestStats() {
 	r := newRequest(wire.SendStats, wire.AppendFrame(nil, wire.SendStats, ""))
 	var waits bool

@@ -11,30 +11,31 @@ import (
 )
 
 const (
-	// writeTimeout is how long a message may take to be written; it is long over when the daemon no longer reads.
+	// writeTimeout is how long writing a message may take. Only a daemon that no longer reads makes it take that long.
 	writeTimeout = 10 * time.Second
-	// pongTimeout bounds the wait for a pong, beside Config.PingInterval.
+	// pongTimeout limits the wait for a pong, together with Config.PingInterval.
 	pongTimeout = 10 * time.Second
-	// readerGrace is how long the reader has to tell how a connection ended on which writing has failed: with a close
-	// frame, perhaps.
+	// readerGrace is how long after a failed write the reader may take to tell how the connection ended, perhaps with a
+	// close frame.
 	readerGrace = 100 * time.Millisecond
-	// pingPause is the time between two pings of which the first has failed at once.
+	// pingPause is the time before the next ping if a ping has failed at once.
 	pingPause = 100 * time.Millisecond
-	// statsOverdue is how long a server that is not offline may be without stats before they are asked for.
+	// statsOverdue is how long a server that is not offline may send no stats. Then the writer asks for them.
 	statsOverdue = 5 * time.Second
 )
 
-// write is the writer: the only goroutine that writes messages and pings, or its children do while it waits for them.
+// write is the writer: the only goroutine that writes messages and pings, apart from children that it waits for.
 //
-// A daemon handles each message in a goroutine of its own, so two that arrive together are handled in either order. But
-// it answers pings in the loop that starts these goroutines. So a ping follows each message, and the next waits for its
-// pong and pace.Settle more. An auth or a kill, whose order does not matter, waits for neither.
+// A daemon handles each message in a goroutine of its own. So two messages that arrive together are handled in either
+// order. But the daemon answers pings in the loop that starts these goroutines. So the writer sends a ping after each
+// message. It sends the next message no earlier than pace.Settle after the pong. An auth or a kill waits for neither,
+// since its order does not matter.
 func (s *session) write(ctx context.Context) (err error) {
 	var (
 		settled   time.Time    // when the next message may be sent
-		pong      <-chan error // gets the outcome of the ping that is under way; nil: none is
-		unsettled bool         // a message has been sent, and no pong of a ping behind it has come
-		isEarlier bool         // the ping that is under way was sent before it
+		pong      <-chan error // gets the outcome of the ping under way; nil: there is none
+		unsettled bool         // a message was sent, and no pong of a later ping has come
+		isEarlier bool         // the ping under way was sent before that message
 		tick      = time.Tick(s.cfg.PingInterval)
 		stats     = statsWatch{since: time.Now()}
 	)
@@ -92,10 +93,10 @@ func (s *session) write(ctx context.Context) (err error) {
 		case <-ctx.Done():
 		}
 	}
-	return nil // close settles what waits
+	return nil // close settles the requests that wait
 }
 
-// beside runs f in a goroutine of its own, until enough is called. outcome gets its error.
+// beside runs f in a goroutine of its own. enough ends f's context. outcome gets f's error.
 func beside(ctx context.Context, f func(context.Context) error) (outcome <-chan error, enough context.CancelFunc) {
 	ctx, enough = context.WithCancel(ctx)
 	done := make(chan error, 1)
@@ -103,8 +104,8 @@ func beside(ctx context.Context, f func(context.Context) error) (outcome <-chan 
 	return done, enough
 }
 
-// barrier waits until the daemon has answered a ping that was sent behind the last message. One that answers none in
-// time takes no messages either, or not in order: errNoPong.
+// barrier waits until the daemon has answered a ping that was sent after the last message. If no answer comes in time,
+// the daemon takes no messages either, or not in order. barrier then returns errNoPong.
 func (s *session) barrier(ctx context.Context) error {
 	for end := time.Now().Add(pongTimeout); ctx.Err() == nil; {
 		if s.ping(ctx) {
@@ -113,12 +114,13 @@ func (s *session) barrier(ctx context.Context) error {
 		if !time.Now().Before(end) {
 			return errNoPong
 		}
-		_ = backoff.Sleep(ctx, pingPause) // it has failed at once; the reader tells why, if the connection ends
+		_ = backoff.Sleep(ctx, pingPause) // the ping failed at once; if the connection ends, the reader tells why
 	}
 	return nil
 }
 
-// keepAlive pings once. When neither the pong nor any frame comes in time, the peer is gone: errNoPong.
+// keepAlive pings once. If neither the pong nor any frame comes in time, the peer is gone and keepAlive returns
+// errNoPong.
 func (s *session) keepAlive(ctx context.Context) error {
 	frames, start := s.frames.Load(), time.Now()
 	if !s.ping(ctx) && ctx.Err() == nil && s.frames.Load() == frames && time.Since(start) >= s.pongTimeout() {
@@ -127,7 +129,7 @@ func (s *session) keepAlive(ctx context.Context) error {
 	return nil
 }
 
-// pongTimeout is how long a pong is waited for.
+// pongTimeout is how long to wait for a pong.
 func (s *session) pongTimeout() time.Duration {
 	if s.cfg.PingInterval > 0 {
 		return min(pongTimeout, s.cfg.PingInterval)
@@ -135,7 +137,7 @@ func (s *session) pongTimeout() time.Duration {
 	return pongTimeout
 }
 
-// ping pings once, and reports whether it was answered in time.
+// ping pings once, and reports whether the pong came in time.
 func (s *session) ping(ctx context.Context) bool {
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, s.pongTimeout())
@@ -147,11 +149,11 @@ func (s *session) ping(ctx context.Context) bool {
 	return true
 }
 
-// A statsWatch asks for stats when a server that is not offline sends none: both frames may have been lost that told
-// that it is.
+// A statsWatch asks for stats if a server that is not offline sends none. Perhaps it is offline, and the status and the
+// stats that said so were both lost.
 type statsWatch struct {
 	seen  uint64
-	since time.Time // when the last of them had come
+	since time.Time // when the last stats came or were asked for
 }
 
 func (w *statsWatch) look(s *session) {
@@ -164,7 +166,7 @@ func (w *statsWatch) look(s *session) {
 	}
 }
 
-// writeOne writes r, unless that must not be sent any more, and settles it.
+// writeOne writes r, unless it must not be sent any more, and settles it.
 func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -190,7 +192,7 @@ func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err erro
 	})()
 	if err := s.conn.Write(bounded, r.frame); err != nil {
 		r.settle(ErrUncertain)
-		if backoff.Sleep(ctx, readerGrace) != nil { // the reader knows better why
+		if backoff.Sleep(ctx, readerGrace) != nil { // the reader knows the reason better
 			return false, nil
 		}
 		return false, fmt.Errorf("writing to the daemon: %w", err)
