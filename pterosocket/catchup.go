@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// readingFor bounds the reading of a log in all, and firstLineFor the wait for its first line.
+	// readingFor limits the reading of a log in all, and firstLineFor the wait for its first line.
 	readingFor   = 5 * time.Second
 	firstLineFor = 2 * time.Second
-	// holdFor is how long a live line is held back at most while missed ones are looked for.
+	// holdFor is how long a live line is held back at most while the missed lines are looked for.
 	holdFor = time.Second
 )
 
@@ -28,7 +28,8 @@ var (
 	errHeld     = errors.New("the log took too long")
 )
 
-// catchUp finds out what was missed, if lines are held back for that, and releases them behind it.
+// catchUp finds the missed lines, if lines are held back for that. Then it releases the held lines behind the missed
+// ones.
 func (s *session) catchUp(ctx context.Context) {
 	held, seen := s.console.holding()
 	if held == nil {
@@ -36,7 +37,7 @@ func (s *session) catchUp(ctx context.Context) {
 	}
 	reading, err := s.readLog(ctx, held, seen, holdFor)
 	if ctx.Err() != nil {
-		return // the session is ending, and console.end sees to what is held back
+		return // the session is ending, and console.end deals with what is held back
 	}
 	if err != nil {
 		s.cfg.Logger.Info("missed lines could not be looked for", "error", s.clean(err))
@@ -44,11 +45,11 @@ func (s *session) catchUp(ctx context.Context) {
 	s.console.release(reading, err)
 }
 
-// readLog reads the daemon's log on a second connection and separates it from the live lines there, which the recording
-// has from the session's own. hold is how long the first live line may wait; 0: for ever. With an error it returns what
-// is known nevertheless.
+// readLog reads the daemon's log on a second connection. It separates the log from the live lines there, which the
+// recording also has from the session's own connection. hold is how long the first live line may wait. 0: forever. With
+// an error the reading is empty.
 //
-// The second connection has the same URL and token, and has ended when readLog returns.
+// The second connection uses the same URL and token. It has ended when readLog returns.
 func (s *session) readLog(ctx context.Context, r *recording, seen []uint64, hold time.Duration) (replay.Reading, error) {
 	second, cancel := context.WithCancel(ctx)
 	ended := make(chan struct{})
@@ -110,25 +111,25 @@ func (s *session) readSecond(ctx context.Context, r *recording) error {
 		case JWTError:
 			return &authRefused{s.cleanText(ev.Message)}
 		case DaemonError:
-			if text := withoutEventID(ev.Message); text != ev.Message { // it answers this connection
+			if text := withoutEventID(ev.Message); text != ev.Message { // it is an answer to this connection
 				return errors.New(printable(s.cleanText(text), 200))
 			}
 		}
 	}
 }
 
-// A logReader asks for the log, once or twice, and reads the answer.
+// A logReader asks for the log once or twice, and reads the answer.
 type logReader struct {
 	*session
 	recording *recording
 	seen      []uint64
-	hold      time.Duration // how long the first live line may wait; 0: for ever
+	hold      time.Duration // how long the first live line may wait; 0: forever
 	began     time.Time
 
-	asked   time.Time       // zero: not yet, or to be asked once more
-	settled bool            // a pong has come since the replay has become quiet
-	first   *replay.Reading // of two
-	busy    <-chan error    // gets the outcome of what runs beside; nil: nothing does
+	asked   time.Time       // when it last asked; zero: not yet, or it is to ask again
+	settled bool            // a ping was sent since the replay went quiet
+	first   *replay.Reading // the first reading, if it was uncertain
+	busy    <-chan error    // gets the outcome of the write or ping under way; nil: there is none
 	enough  context.CancelFunc
 }
 
@@ -136,11 +137,11 @@ type logReader struct {
 type task uint8
 
 const (
-	await   task = iota // what comes
-	ask                 // for the log
-	ping                // for what the network holds back: the pong comes behind what the daemon has sent before
-	lay                 // the pieces over each other
-	layLate             // the same, without the end of the replay
+	await   task = iota // wait for what comes
+	ask                 // ask for the log
+	ping                // get what the network holds back: the pong comes after what the daemon sent before
+	lay                 // lay the pieces over each other
+	layLate             // the same, but the replay may not have ended
 )
 
 // run reads the log.
@@ -178,7 +179,7 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 		default:
 			reading := l.recording.lay(l.seen)
 			reading.Reaches = reading.Reaches && next == lay
-			if next == lay && l.first == nil && reading.Close { // another reading is nearly as likely
+			if next == lay && l.first == nil && reading.Close { // another interpretation is nearly as likely
 				l.first, l.asked, l.settled = &reading, time.Time{}, false
 				l.recording.change(func() { l.recording.collector.Again(time.Now()) })
 				continue
@@ -189,7 +190,7 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 			return reading, nil
 		}
 		switch {
-		case err != nil && l.first != nil: // which is close
+		case err != nil && l.first != nil: // better than none
 			return *l.first, nil
 		case err != nil:
 			return replay.Reading{}, err
@@ -197,7 +198,7 @@ func (l *logReader) run(ctx context.Context) (replay.Reading, error) {
 	}
 }
 
-// next returns what to do now, or until when to await what comes.
+// next returns what to do now, or until when to wait for what comes.
 func (l *logReader) next(now time.Time) (next task, at time.Time, err error) {
 	r := l.recording
 	r.mu.Lock()

@@ -12,19 +12,19 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/tokens"
 )
 
-// A client is what stands behind the channel and the Commands of one Connect: everything that outlives a single
+// A client is what is behind the channel and the Commands of one Connect. It holds everything that outlives a single
 // connection. Its supervisor (supervisor.go) makes one connection after the other.
 type client struct {
 	cfg     Config // with defaults
 	tokens  tokens.Cache
 	count   counters
 	out     sink
-	member  *member // what it is in a fleet; nil: it is on its own
+	member  *member // its part in a fleet; nil: it is in none
 	console *console
 
-	hard     context.Context // the caller's, and what Close falls back to: ends everything at once
+	hard     context.Context // from the caller, and what Close falls back to: its end ends everything at once
 	cutShort context.CancelCauseFunc
-	soft     context.Context // below hard: ends gracefully, with errClosing
+	soft     context.Context // child of hard: its end is graceful if the cause is errClosing
 	shut     context.CancelCauseFunc
 
 	logging  *busyHandler
@@ -33,29 +33,29 @@ type client struct {
 	err      error         // why it ended; set before done is closed
 	dropped  int           // how many events were given up at the end; set before done is closed
 
-	running chan struct{} // held by the Run or History that is at work; room for one
+	running chan struct{} // holds a value while a Run or History is at work; room for one
 
 	mu         sync.Mutex
-	session    *session      // the one that stands and is authenticated, or nil
+	session    *session      // the one that is authenticated, or nil
 	changed    chan struct{} // closed when session or patience changes
-	state      State         // as the connection that stands has told it; "" when it has not
+	state      State         // as the current connection has told it; "" if it has not
 	stats      Stats         // the same
 	hasStats   bool
 	perms      []Permission
-	knownPerms bool           // perms is what the token says, and not just nothing
+	knownPerms bool           // perms is what the token says; false: it says nothing
 	taps       []*func(Event) // they see every event
 	jwtErrors  []string       // the JWTErrors since the last AuthSuccess
 	patience   delivery.Patience
 	since      time.Time // when session was first authenticated
-	failure    error     // why the last connection, or attempt, has ended
-	retryAt    time.Time // when the next attempt is to come
+	failure    error     // why the last connection or attempt ended
+	retryAt    time.Time // when the next attempt is due
 }
 
-// maxJWTErrors bounds jwtErrors; a daemon has half a dozen.
+// maxJWTErrors limits jwtErrors. A daemon has half a dozen.
 const maxJWTErrors = 16
 
-// emit hands an event on: to the state, to the taps, to the consumer. Of a flood of equal JWTErrors the consumer gets
-// only the first. It never blocks.
+// emit hands an event on: to the state, to the taps, to the consumer. Of many equal JWTErrors the consumer gets only
+// the first. emit never blocks.
 func (c *client) emit(ev Event) {
 	isNews := true
 	c.mu.Lock()
@@ -81,12 +81,12 @@ func (c *client) emit(ev Event) {
 	}
 }
 
-// What owner and lineOwner want handed on to the consumer alone.
+// The following methods hand events on to the consumer alone.
 func (c *client) answered(ev Event)          { c.out.Push(ev) }
 func (c *client) deliver(ev Event)           { c.out.Push(ev) }
 func (c *client) deliverLines(lines []Event) { c.out.PushAll(lines) }
 
-// observeLines lets the taps alone see events.
+// observeLines shows events to the taps alone.
 func (c *client) observeLines(lines []Event) {
 	c.mu.Lock()
 	taps := c.taps
@@ -98,8 +98,8 @@ func (c *client) observeLines(lines []Event) {
 	}
 }
 
-// addTap lets see see every event but replayed lines from now on, when it arrives, until remove is called. An event
-// that is on its way may still come afterwards. see is called in order, in the reader's goroutine: it must be quick.
+// addTap calls see for every event but replayed lines, when it arrives, until remove is called. An event that is on its
+// way may still come afterwards. see is called in order, in the reader's goroutine, so it must be quick.
 func (c *client) addTap(see func(Event)) (remove func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -123,8 +123,8 @@ func (c *client) authenticated(s *session, perms []Permission, known bool) {
 	c.change()
 }
 
-// deauthenticated notes that s takes no commands any more, for the time being or for ever. Nor does it tell the state;
-// what it told last is forgotten when its end has been dealt with.
+// deauthenticated notes that s takes no more commands, for now or for good. s does not tell the state either. If s goes
+// on, its last state is forgotten now. If s is ending, disconnected forgets it.
 func (c *client) deauthenticated(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +146,7 @@ func (c *client) disconnected() {
 	c.change()
 }
 
-// change wakes whoever waits for a change of session or patience.
+// change wakes everyone who waits for a change of session or patience. The caller holds c.mu.
 func (c *client) change() {
 	close(c.changed)
 	c.changed = make(chan struct{})
@@ -160,41 +160,41 @@ func (c *client) current() (*session, <-chan struct{}) {
 	return c.session, c.changed
 }
 
-// connectedSince returns when the current connection, or the last one, was first authenticated; zero: none was.
+// connectedSince returns when the current or last connection was first authenticated. Zero: none was.
 func (c *client) connectedSince() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.since
 }
 
-// can reports whether the token allows p. What a token does not say is not refused.
+// can reports whether the token allows p. If the token says nothing about permissions, it does.
 func (c *client) can(p Permission) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.knownPerms || allows(c.perms, p)
 }
 
-// allows reports whether perms cover p. "*" does not cover what begins with "admin.".
+// allows reports whether perms cover p. "*" does not cover permissions that begin with "admin.".
 func allows(perms []Permission, p Permission) bool {
 	return slices.Contains(perms, p) || slices.Contains(perms, PermissionAll) && !strings.HasPrefix(string(p), "admin.")
 }
 
 func (c *client) offline() bool { return c.knownState() == StateOffline }
 
-// knownState returns the state as the connection that stands has told it; "" when it has not.
+// knownState returns the state as the current connection has told it, or "" if it has not.
 func (c *client) knownState() State {
 	state, _ := c.lastKnown()
 	return state
 }
 
-// lastKnown returns the same, and the last uptime that was told.
+// lastKnown returns the same state, and the uptime that was told last.
 func (c *client) lastKnown() (State, time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state, c.stats.Uptime
 }
 
-// setPatience says how long what was received goes on being delivered.
+// setPatience sets how long events already received are delivered at the end.
 func (c *client) setPatience(p delivery.Patience) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,12 +9,12 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/replay"
 )
 
-// A console stands between the reader and the consumer. It hands console lines on, remembers the last of them, and
-// holds them back while missed ones are looked for (catchup.go). It outlives the connections, since it knows what was
+// A console stands between the reader and the consumer. It hands console lines on and remembers the last of them. It
+// holds lines back while missed ones are looked for (catchup.go). It outlives the connections, since it knows what was
 // seen.
 //
-// Lines are handed on with mu held, so that those of the reader and those that are released keep their order; handing
-// on never blocks.
+// Lines are handed on with mu held, so the reader's lines and the released ones keep their order. Handing on never
+// blocks.
 type console struct {
 	to    lineOwner
 	count *counters
@@ -23,30 +23,30 @@ type console struct {
 	mu         sync.Mutex
 	seen       replay.Seen
 	held       *recording   // what is held back; nil: lines go on as they come
-	recordings []*recording // held and those of History
-	// Whether the server was offline when lines began to be missing: then none are.
+	recordings []*recording // held, and those of History
+	// The server was offline when lines began to be missing, so none are missing.
 	wasOffline bool
-	// There is nothing that the next catch-up has to go on from, so it reports no Gap.
+	// The next catch-up has no earlier lines to continue from, so it reports no Gap before its lines.
 	anew bool
 }
 
 // lineOwner receives lines and reports of gaps. client implements it.
 type lineOwner interface {
-	observeLines([]Event) // they have arrived
-	deliverLines([]Event) // and are handed on
-	deliver(Event)        // the same for a replayed line or a gap, which nobody observes
+	observeLines([]Event) // lines have arrived
+	deliverLines([]Event) // lines are handed on
+	deliver(Event)        // one line or gap is handed on
 	offline() bool
 }
 
-// newConsole returns a console for a consumer whose queue has this size. after are the last lines that the consumer has
-// had.
+// newConsole returns a console for a consumer whose queue has this size. after holds the last lines that the consumer
+// already has.
 func newConsole(to lineOwner, count *counters, queue int, after []string) *console {
 	c := &console{to: to, count: count, limit: max(1, queue/2)}
 	c.start(after)
 	return c
 }
 
-// start forgets everything, before anybody has seen anything.
+// start forgets everything but after. It is for the time before any consumer has seen anything.
 func (c *console) start(after []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -58,7 +58,7 @@ func (c *console) start(after []string) {
 	c.wasOffline = false
 }
 
-// live hands console lines on that have just arrived, or holds them back.
+// live hands on console lines that have just arrived, or holds them back.
 func (c *console) live(lines []Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,7 +79,7 @@ func (c *console) live(lines []Event) {
 	c.to.deliverLines(lines)
 }
 
-// hold holds lines back from now on. late: the connection may not be subscribed to the live output yet.
+// hold starts to hold lines back. late says that the connection may not be subscribed to the live output yet.
 func (c *console) hold(late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *console) hold(late bool) {
 	c.recordings = append(c.recordings, c.held)
 }
 
-// missing notes that from now on lines may be missing.
+// missing notes that lines may be missing from now on.
 func (c *console) missing() {
 	offline := c.to.offline()
 	c.mu.Lock()
@@ -102,7 +102,7 @@ func (c *console) missing() {
 	c.anew = false
 }
 
-// holding returns what is held back, and what was seen before; nil if lines go on as they come.
+// holding returns what is held back and the keys of what was seen before. Both are nil if lines go on as they come.
 func (c *console) holding() (held *recording, seen []uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,7 +119,7 @@ func (c *console) isHolding() bool {
 	return c.held != nil
 }
 
-// changed tells those who read the log that the server's state may have changed.
+// changed tells the readers of logs that the server's state may have changed.
 func (c *console) changed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +128,7 @@ func (c *console) changed() {
 	}
 }
 
-// release hands on what was missed, and what was held back behind it.
+// release hands on the missed lines, and then the lines that were held back.
 func (c *console) release(r replay.Reading, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,8 +180,8 @@ func (c *console) reportGap() {
 	c.to.deliver(Gap{})
 }
 
-// end is called when a connection has been lost. What is held back is handed on; what was missed before it is not
-// known. If nothing is held back, the next connection can still find out.
+// end is called when a connection has been lost. It hands on what is held back. What was missed before that is unknown.
+// If no line is held back, the next connection can still find out.
 func (c *console) end() {
 	held, _ := c.holding()
 	switch {
@@ -197,14 +197,14 @@ func (c *console) end() {
 	}
 }
 
-// record lets r have a copy of the live lines from now on, until stop.
+// record gives r a copy of the live lines from now on, until unrecord.
 func (c *console) record(r *recording) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.recordings = append(c.recordings, r)
 }
 
-// unrecord ends that.
+// unrecord stops that.
 func (c *console) unrecord(r *recording) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

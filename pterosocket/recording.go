@@ -7,31 +7,31 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/replay"
 )
 
-// maxRecorded bounds the text of a recording, in bytes, for each of its two connections.
+// maxRecorded limits the text of the live lines in a recording, in bytes. The second connection may have twice as much.
 const maxRecorded = 8 << 20
 
-// A recording is what a log is read from: the live lines of the session's connection, and everything that comes on a
-// second one.
+// A recording holds what a log is read from: the live lines of the session's connection, and everything that comes on a
+// second connection.
 type recording struct {
-	news  chan struct{} // something has come, or changed; room for one
-	limit int           // how many live lines there may be
-	began time.Time     // when the session was told that it is subscribed; zero: it is known to be
+	news  chan struct{} // says that something has come or changed; room for one
+	limit int           // how many live lines make it overflow
+	began time.Time     // when the daemon accepted the session's token; zero: the session is known to be subscribed
 
 	mu        sync.Mutex
 	live      []replay.Line
 	liveBytes int
-	bytes     int // of the second connection
+	bytes     int // the size of the text on the second connection
 	collector replay.Collector
 	conn      Conn  // the second connection, once it is authenticated
 	err       error // why no more can be recorded
-	offline   bool  // the second connection has said that the server is
+	offline   bool  // the second connection has said that the server is offline
 }
 
 func newRecording(limit int) *recording {
 	return &recording{news: make(chan struct{}, 1), limit: limit}
 }
 
-// change changes something that the reader of the log looks at.
+// change changes something that the reader of the log looks at, and wakes the reader.
 func (r *recording) change(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,7 +72,7 @@ func (r *recording) isEmpty() bool {
 	return len(r.live) == 0
 }
 
-// lay reads what has been recorded so far.
+// lay matches what has been recorded so far with what was seen before.
 func (r *recording) lay(seen []uint64) replay.Reading {
 	r.mu.Lock()
 	collector, live := r.collector, r.live

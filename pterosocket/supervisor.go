@@ -17,24 +17,24 @@ import (
 )
 
 const (
-	// herdSteps widens the first window after a loss to Min * 2^herdSteps: a daemon that drops all of its clients at once
-	// may be up again at once, and half a second is too little for all of them to come back in.
+	// herdSteps widens the first window after a loss to Min * 2^herdSteps. A daemon that drops all of its clients may
+	// be up again at once. Half a second is too short for all of them to come back in.
 	herdSteps = 3
-	// askAnew is how often the panel is asked for a good token again while no connection can be made: the URL may have
-	// changed.
+	// askAnew is how often the panel is asked again despite a good token while no connection can be made. The URL may
+	// have changed.
 	askAnew = 5 * time.Minute
 )
 
 // attempts is what the supervisor keeps from one connection to the next.
 type attempts struct {
-	connected  bool // there has been a connection that stood
+	connected  bool // there has been an established connection
 	failures   int  // in a row
 	notFound   bool // the last daemon asked did not know the server
 	delays     backoff.Backoff
-	failure    error           // the first one, or the last that says more than that time is up
-	probed     bool            // the last failure was that of one who tries a daemon for all; see member
+	failure    error           // the first one, or the last one that says more than that time is up
+	probed     bool            // the last failure was that of a try on behalf of all; see way
 	host       string          // of the last token's socket
-	connecting context.Context // ends an attempt: soft, but ConnectTimeout until the first connection stands
+	connecting context.Context // ends an attempt: soft, or ConnectTimeout until the first connection is established
 	cancel     context.CancelFunc
 }
 
@@ -52,7 +52,7 @@ func newClient(ctx context.Context, cfg Config, out sink) *client {
 	return c
 }
 
-// configure is called before anything else of the client is at work.
+// configure sets up the client. It is called before anything else of the client is at work.
 func (c *client) configure(cfg Config) {
 	c.cfg = cfg
 	c.patience = delivery.Patience{Idle: cfg.DrainTimeout}
@@ -69,9 +69,9 @@ func (c *client) configure(cfg Config) {
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
 }
 
-// supervise owns every other goroutine. It connects until the first connection stands, which Connect waits for, then
-// keeps the connection and makes it anew whenever it is lost, until the end, and reports that. It returns when a
-// connection has been opened: the goroutine that closes it goes on. At the end of all done is closed.
+// supervise owns every other goroutine. It connects until the first connection is established, which Connect waits for.
+// Then it makes a new connection whenever one is lost, until the end. It reports the end and closes done. supervise
+// returns once a connection has been opened: the goroutine that closes that connection goes on with this work.
 func (c *client) supervise() {
 	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
 	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft, cancel: func() {}}
@@ -82,7 +82,7 @@ func (c *client) supervise() {
 	c.attempt(a)
 }
 
-// attempt tries to connect until a connection has been opened, or it is to end.
+// attempt tries to connect until a connection has been opened or the client ends.
 func (c *client) attempt(a *attempts) {
 	for goOn := true; goOn; {
 		s, err := c.open(a)
@@ -98,7 +98,7 @@ func (c *client) attempt(a *attempts) {
 	}
 }
 
-// survives deals with the end of a connection, or of an attempt, and reports whether it is time for the next one.
+// survives deals with the end of a connection or of an attempt. It reports whether it is time for the next attempt.
 func (c *client) survives(a *attempts, s *session, err error) bool {
 	err = c.next(a, s, err)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *client) abandon(err error) {
 	close(c.done)
 }
 
-// conclude ends it all.
+// conclude ends the client for good.
 func (c *client) conclude(a *attempts, err error) {
 	if err == errClosing { // the value itself: by Commands.Close
 		err = nil
@@ -122,7 +122,7 @@ func (c *client) conclude(a *attempts, err error) {
 	defer close(c.done)
 	defer c.cutShort(nil)
 	a.cancel()
-	c.shut(nil) // nothing is sent any more
+	c.shut(nil) // nothing more is sent
 	c.disconnected()
 	if !a.connected {
 		c.out.Discard()
@@ -139,15 +139,15 @@ func (c *client) conclude(a *attempts, err error) {
 	c.cfg.Logger.Info("the connection has ended for good", "error", c.err, "dropped", c.dropped)
 }
 
-// next decides what follows from the end of a connection, or of an attempt to make one (then s may be nil), and waits
-// until it is time for the next attempt. When there is to be none, it returns why.
+// next decides what follows from the end of a connection or of an attempt, and waits until it is time for the next
+// attempt. s may be nil after an attempt. If there is to be no next attempt, next returns why.
 func (c *client) next(a *attempts, s *session, err error) error {
 	a.failures++
 	c.disconnected()
-	// The consumer knows of a connection whose token was accepted, even if it was lost in that very moment.
+	// The consumer knows of a connection whose token was accepted, even if it was lost in that moment.
 	stood := s != nil && (s.look().stood || s.reader.isUp && (a.connected || c.member != nil))
 	if stood {
-		// The short delays are reset only after a connection has lasted: accepting and dropping must not become a loop.
+		// Delays become short again only after a connection has lasted. Accepting and dropping must not cause a loop.
 		if !a.connected || s.lasted() >= c.cfg.Backoff.Max {
 			a.delays.Reset()
 			a.probed = c.member != nil // the breaker keeps the herd from coming back at once
@@ -230,7 +230,7 @@ func (c *client) report(a *attempts, s *session, stood bool, delay time.Duration
 	}
 }
 
-// open makes one connection, which is to be authenticated yet.
+// open makes one connection, which is not authenticated yet.
 func (c *client) open(a *attempts) (*session, error) {
 	tok, try, err := c.way(a)
 	defer try.Done()
@@ -245,14 +245,15 @@ func (c *client) open(a *attempts) (*session, error) {
 	if a.connecting.Err() == nil {
 		try.Answered(isAnswered(err))
 	}
-	if err == nil && a.probed && !time.Now().Before(tok.Expires) { // the daemon is up, and that was all to find out
+	if err == nil && a.probed && !time.Now().Before(tok.Expires) { // the daemon is up, and that was the question
 		ended, cancel := context.WithCancel(a.connecting)
-		cancel() // nobody reads, so no close handshake is waited for
+		cancel() // nobody reads, so do not wait for a close handshake
 		_ = conn.Close(ended, closeNormal, "")
 		return nil, errProbed
 	}
 	if err != nil {
-		// The server may just have moved: the panel is asked once more before a daemon that does not know it is believed.
+		// The server may just have moved. Ask the panel once more before believing a daemon that does not know the
+		// server.
 		if errors.Is(err, ErrServerNotFound) && !a.notFound && (a.connected || time.Since(tok.Received) > dialTimeout) {
 			a.notFound = true
 			return nil, fmt.Errorf("%w (%s)", errElsewhere, err)
@@ -274,10 +275,10 @@ func (c *client) open(a *attempts) (*session, error) {
 			c.count.reconnects.Add(1)
 			c.cfg.Logger.Info("connected", "socket", tok.Socket, "reconnects", c.count.reconnects.Load())
 		}
-	} else { // it has to stand before ConnectTimeout
+	} else { // it must be established before ConnectTimeout
 		sc.stands = func() {
 			a.cancel()
-			a.connecting = c.soft // nothing has to hurry any more
+			a.connecting = c.soft // from now on there is no deadline
 			c.connects <- nil
 			c.cfg.Logger.Info("connected", "socket", tok.Socket)
 		}
@@ -285,9 +286,9 @@ func (c *client) open(a *attempts) (*session, error) {
 	return newSession(conn, sc), nil
 }
 
-// way returns the token to connect with, and the leave of the others in a fleet to use it. One that tries a daemon which
-// is down, for all of them, needs no good token. It asks the panel seldom, in case the server is elsewhere now, and
-// nobody waits for it meanwhile.
+// way returns the token to connect with, and the breaker's permission (a Try) to use it. A client that tries a daemon
+// on behalf of all, because the daemon is down, needs no good token. It seldom asks the panel, in case the server is
+// elsewhere now. Nobody waits for it meanwhile.
 func (c *client) way(a *attempts) (*tokens.Token, *breaker.Try, error) {
 	try, err := c.member.reach(a.connecting, a.host)
 	if err != nil {
@@ -324,7 +325,7 @@ func hostOf(socket string) string {
 	return u.Host
 }
 
-// isAnswered reports whether a handshake that has ended so was answered by the daemon, and not by what stands before it.
+// isAnswered reports whether the daemon answered a handshake that ended with err, and not a proxy before the daemon.
 func isAnswered(err error) bool {
 	var refused *HandshakeError
 	if errors.As(err, &refused) {
@@ -333,9 +334,8 @@ func isAnswered(err error) bool {
 	return err == nil
 }
 
-// aside runs f in a goroutine of its own and waits for its end. A stack that has grown stays large, and what TLS, HTTP or
-// a log need of one is much: goroutines that live as long as their connection, and wait most of the time, do such things
-// aside.
+// aside runs f in a goroutine of its own and waits for its end. A stack that has grown stays large, and TLS, HTTP and
+// logs need much of it. So goroutines that live as long as their connection, and mostly wait, do such things aside.
 func aside(f func()) {
 	var wg sync.WaitGroup
 	wg.Go(f)
@@ -355,11 +355,11 @@ func (c *client) dial(ctx context.Context, tok *tokens.Token) (conn Conn, err er
 	if errors.As(err, &refused) && refused.Hint == "" {
 		refused.Hint = hint(refused, c.cfg.OriginHeader)
 	}
-	socket, _ := url.Parse(tok.Socket) // which the cache has checked
+	socket, _ := url.Parse(tok.Socket) // checkSocket has checked it
 	return nil, redact(fmt.Errorf("opening the websocket at %s: %w", socket.Host, err), tok.Token, c.cfg.APIKey)
 }
 
-// closeCode returns what a Close event says of err.
+// closeCode returns the code and reason of a Close event with err.
 func closeCode(err error) (code int, reason string) {
 	var closed *CloseError
 	switch {
