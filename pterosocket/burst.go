@@ -6,31 +6,31 @@ import (
 )
 
 const (
-	// maxLines bounds how many console lines are handed on together: about as many as a transport reads at once. A wake-up
-	// of the consumer costs as much as twenty lines.
+	// maxLines limits how many console lines are handed on together. It is about as many as a transport reads at once.
+	// A wake-up of the consumer costs as much as twenty lines.
 	maxLines = 256
-	// maxText bounds, but for a longer line, how much text is kept by keeping a line, since lines that came together share
-	// memory.
+	// maxText limits how much text a single kept line keeps in memory, since lines that came together share memory.
+	// Only a longer line keeps more.
 	maxText = 4 << 10
 )
 
-// A burst is what the reader has read and not handed on yet. Lines that have arrived together are handed on together,
-// which spares allocations, locks and wake-ups; nothing stays in it while the reader waits for the network.
+// A burst is what the reader has read and not handed on yet. Lines that arrived together are handed on together. This
+// saves allocations, locks and wake-ups. Nothing stays in the burst while the reader waits for the network.
 type burst struct {
-	most          int // lines handed on together
+	most          int // how many lines are handed on together at most
 	frames, bytes uint64
 	lines         *lines // borrowed; nil: none
 }
 
-// linesFor returns how many lines may be handed on together to a queue of this size: a small part of it, or it would
-// overflow before its consumer had a chance.
+// linesFor returns how many lines may be handed on together to a queue of this size. That is a small part of the queue.
+// Otherwise the queue would overflow before its consumer had a chance.
 func linesFor(queue int) int { return max(1, min(maxLines, queue/8)) }
 
 // lines are the console lines of a burst.
 type lines struct {
-	events []Event // the first of them
-	text   []byte  // of the others
-	ends   []int   // where each of the others ends in text
+	events []Event // the first lines, as events
+	text   []byte  // the text of the other lines
+	ends   []int   // where each of the other lines ends in text
 }
 
 var linesPool = sync.Pool{New: func() any {
@@ -51,7 +51,7 @@ func (b *burst) add(line []byte) (full bool) {
 	return len(l.events)+len(l.ends) >= b.most
 }
 
-// box converts the lines that are not events yet.
+// box turns the other lines into events.
 func (l *lines) box() {
 	all, start := string(l.text), 0
 	for _, end := range l.ends {
@@ -69,7 +69,7 @@ func (l *lines) take() []Event {
 	return events
 }
 
-// release gives back what has been borrowed. There are no lines in it.
+// release gives back what was borrowed. No lines may be in it.
 func (b *burst) release() {
 	if b.lines != nil && cap(b.lines.text) <= 2*maxText {
 		linesPool.Put(b.lines)
@@ -77,8 +77,8 @@ func (b *burst) release() {
 	b.lines = nil
 }
 
-// beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read as well, in
-// another goroutine; from then on the reader keeps nothing back.
+// beforeWait is called by the connection's Read when it is about to wait. Closing the connection may read too, in
+// another goroutine. From then on the reader keeps nothing back.
 func (s *session) beforeWait() {
 	if !s.isEnding() {
 		s.flush()
@@ -86,7 +86,7 @@ func (s *session) beforeWait() {
 	}
 }
 
-// flush hands on what has been kept back.
+// flush hands on what was kept back.
 func (s *session) flush() {
 	b := &s.reader.burst
 	if b.frames == 0 {

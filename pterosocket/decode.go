@@ -11,7 +11,7 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// decoders make events of frames, by the frame's event.
+// decoders turn frames into events, by the frame's event.
 var decoders = map[string]func(*wire.Frame) Event{
 	wire.ConsoleOutput:          func(f *wire.Frame) Event { return ConsoleOutput{Line: f.Arg(0)} },
 	wire.Status:                 func(f *wire.Frame) Event { return Status{State: State(f.Arg(0))} },
@@ -33,14 +33,14 @@ var decoders = map[string]func(*wire.Frame) Event{
 	wire.FeatureMatch:           toFeature,
 }
 
-// arguments are a frame's. An id, where there is one, is the first, and rest follows it, as in Calagopus' "backup
+// arguments are a frame's arguments. If there is an id, it is the first, and rest follows it, as in Calagopus' "backup
 // completed".
 type arguments struct {
 	id, rest string
 	all      []string
 }
 
-// calagopus makes events of frames that only Calagopus sends, by the frame's event.
+// calagopus turns frames that only Calagopus sends into events, by the frame's event.
 var calagopus = map[string]func(arguments) Event{
 	"install progress":        func(a arguments) Event { return InstallProgress{a.progress(), a.all} },
 	"image pull progress":     func(a arguments) Event { return ImagePullProgress{a.id, a.progress(), a.all} },
@@ -60,7 +60,8 @@ var calagopus = map[string]func(arguments) Event{
 	"operation completed":     func(a arguments) Event { return OperationCompleted{a.id, a.all} },
 }
 
-// toEvent returns the typed event of a frame. The frame is not kept. A payload that cannot be read becomes an Error.
+// toEvent returns the typed event of a frame. It does not keep the frame. A payload that cannot be read becomes an
+// Error.
 func toEvent(f *wire.Frame) Event {
 	if f.Event == wire.Stats { // the most frequent
 		return toStats(f)
@@ -105,7 +106,7 @@ func toBackup(f *wire.Frame) Event {
 		uuid, text = f.Arg(0), f.Arg(1)
 	}
 	var p struct {
-		BackupCompleted       // Calagopus' names; the other daemons have two of their own
+		BackupCompleted       // with Calagopus' names; the other daemons have the two below
 		IsSuccessful    bool  `json:"is_successful"`
 		FileSize        int64 `json:"file_size"`
 	}
@@ -130,13 +131,13 @@ func malformed(f *wire.Frame, err error) Error {
 	return Error{Err: fmt.Errorf("the daemon sent %q with a payload that cannot be read: %w", printable(f.Event, 64), err)}
 }
 
-// outcome reads the "true" and "false" of Calagopus; other daemons send "".
+// outcome reads Calagopus' "true" or "false". Other daemons send "".
 func outcome(f *wire.Frame) InstallCompleted {
 	ok, err := strconv.ParseBool(f.Arg(0))
 	return InstallCompleted{Successful: ok, Known: err == nil}
 }
 
-// progress reads the last argument that is a JSON object with progress, as far as that is known.
+// progress returns the progress in the last argument that is a JSON object, as far as its form is known.
 func (a arguments) progress() Progress {
 	for _, arg := range slices.Backward(a.all) {
 		var p struct {
@@ -153,7 +154,7 @@ func (a arguments) progress() Progress {
 func permissions(names []string) []Permission {
 	var out []Permission
 	for _, name := range names {
-		if name != "" && name != "null" { // what some events have in place of no argument
+		if name != "" && name != "null" { // some events have these instead of no argument
 			out = append(out, Permission(name))
 		}
 	}

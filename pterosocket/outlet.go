@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	// queueBytes bounds what waits for a slow consumer, beside Config.QueueSize: lines can have 64 KiB.
+	// queueBytes limits what waits for a slow consumer, together with Config.QueueSize. A line can have 64 KiB.
 	queueBytes = 16 << 20
-	// eventBytes is what an event takes beside its text.
+	// eventBytes is the size of an event without its text.
 	eventBytes = 64
 )
 
-// A sink takes a connection's events. An Outlet is one, and so is a member of a fleet.
+// A sink takes a connection's events. An Outlet is a sink, and so is a member of a fleet.
 type sink interface {
 	Push(Event)
 	PushAll([]Event) // console lines
@@ -23,7 +23,7 @@ type sink interface {
 	Queued() delivery.Limits // beside what is in the channel
 }
 
-// newOutlet returns what stands between a connection and its consumer.
+// newOutlet returns the outlet between a connection and its consumer.
 func newOutlet(size int) *delivery.Outlet[Event] { return outletOf[Event](size) }
 
 // outletOf returns an outlet for the events of type T.
@@ -44,7 +44,8 @@ func outletOf[T Event](size int) *delivery.Outlet[T] {
 	})
 }
 
-// classOf says what becomes of an event when its consumer is slow: what comes at the console's pace goes first.
+// classOf says what happens to an event if its consumer is slow. Events that come at the console's pace are given up
+// first.
 func classOf(ev Event) delivery.Class {
 	switch ev.(type) {
 	case ConsoleOutput, InstallOutput, TransferLogs, DaemonMessage, DaemonError, JWTError, Error, Unknown,
@@ -56,7 +57,7 @@ func classOf(ev Event) delivery.Class {
 	return delivery.Keep
 }
 
-// sizeOf returns about how many bytes an event takes.
+// sizeOf returns roughly how many bytes an event takes.
 func sizeOf(ev Event) int {
 	switch ev := ev.(type) {
 	case ConsoleOutput:
@@ -67,7 +68,7 @@ func sizeOf(ev Event) int {
 	return eventBytes + textSize(reflect.ValueOf(ev))
 }
 
-// textSize returns how much text is in a value. A peer may make any of it long.
+// textSize returns how many bytes of text are in a value. A peer may make any of it long.
 func textSize(v reflect.Value) (n int) {
 	switch v.Kind() {
 	case reflect.String:

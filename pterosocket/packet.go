@@ -8,7 +8,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Packet is a message to the daemon. Its Args are joined into one, as Wings does, since Calagopus reads only the first.
+// Packet is a message to the daemon. Its Args are joined into one argument, as Wings does, since Calagopus reads only
+// the first.
 type Packet struct {
 	Event string
 	Args  []string
@@ -40,10 +41,11 @@ func PowerPacket(action PowerAction) Packet {
 	return Packet{Event: wire.SetState, Args: []string{string(action)}}
 }
 
-// maxFrame is the longest frame that every daemon takes: Pelican closes the connection on a longer one (code 1009).
+// maxFrame is the longest frame in bytes that every daemon takes. Pelican closes the connection on a longer one (code
+// 1009).
 const maxFrame = 4096
 
-// arg returns the Args as one.
+// arg returns the Args joined into one.
 func (p Packet) arg() string { return strings.Join(p.Args, "") }
 
 // encode checks what can be checked without a connection, and returns the frame.
@@ -55,7 +57,7 @@ func (p Packet) encode() ([]byte, error) {
 	case "":
 		return nil, fmt.Errorf("%w: the packet has no event", ErrInvalidCommand)
 	case wire.SendCommand:
-		// The daemon appends a line feed, so one inside makes two commands of it; and games cut a line at NUL.
+		// The daemon appends a line feed, so a line break inside makes two commands. Games cut a line at NUL.
 		if i := strings.IndexAny(arg, "\r\n\x00"); i >= 0 {
 			return nil, fmt.Errorf("%w: it holds %q; send one command a call", ErrInvalidCommand, arg[i])
 		}
@@ -74,7 +76,7 @@ func (p Packet) encode() ([]byte, error) {
 	return frame, nil
 }
 
-// needs returns the permission without which a daemon ignores the packet in silence, "" if there is none.
+// needs returns the permission without which a daemon ignores the packet in silence, or "" if it needs none.
 func (p Packet) needs() Permission {
 	switch p.Event {
 	case wire.SendCommand:
@@ -85,7 +87,7 @@ func (p Packet) needs() Permission {
 	return ""
 }
 
-// isKill reports whether the packet kills the server, which must not wait behind commands.
+// isKill reports whether the packet kills the server. A kill must not wait behind commands.
 func (p Packet) isKill() bool { return p.Event == wire.SetState && PowerAction(p.arg()) == PowerKill }
 
 // needsServer reports whether a daemon ignores the packet in silence while the server is offline.

@@ -5,19 +5,19 @@ import (
 	"net/http"
 )
 
-// A verdict is what follows from a failure.
+// A verdict says what to do after a failure.
 type verdict int
 
 const (
-	retry          verdict = iota // come back after a growing, random delay
-	renewFirst                    // as retry, but with a fresh token: the cached one is refused or leads to the wrong node
-	waitSlowly                    // come back at the pace of Backoff.Max: it will last; from Connect, return it at once
-	stopConnecting                // from Connect, return it at once; otherwise as retry
+	retry          verdict = iota // try again after a growing, random delay
+	renewFirst                    // like retry, but with a fresh token: the cached one is refused or for the wrong node
+	waitSlowly                    // try again at the pace of Backoff.Max: it will last. Connect returns it at once
+	stopConnecting                // Connect returns it at once; otherwise like retry
 	stop                          // final
 )
 
-// judge is the one table that decides what follows from a failure, whether of the panel, of a handshake, of a token or
-// of a connection that stood. Source: the measured behaviour of the daemons; the official page for 4400.
+// judge is the one table that decides what follows from a failure, whether of the panel, a handshake, a token or an
+// established connection. Its source is the measured behaviour of the daemons, and for 4400 the official documentation.
 func judge(err error) verdict {
 	var (
 		closed *CloseError
@@ -26,7 +26,7 @@ func judge(err error) verdict {
 	switch {
 	case errors.Is(err, ErrInvalidConfig),
 		errors.Is(err, ErrUnauthorized),   // 401
-		errors.Is(err, ErrForbidden),      // 403 from the panel; also how a revoked access shows in the end
+		errors.Is(err, ErrForbidden),      // 403 from the panel; also the last sign of a revoked access
 		errors.Is(err, ErrOriginRejected), // 403 from the daemon
 		errors.Is(err, ErrInsecureSocket),
 		errors.Is(err, ErrAuthRejected),
@@ -44,7 +44,8 @@ func judge(err error) verdict {
 		// Calagopus: "permission revoked", "authentication timeout". Ask the panel: its 403 or 404 is final.
 		return renewFirst
 	}
-	// EOF without a close frame (a daemon that restarts, or drops all users of a server because of one), reset, timeout,
-	// 5xx, a full server (ErrTooManyConnections), a panel's 429, what a proxy says, and whatever else may pass.
+	// EOF without a close frame (a daemon that restarts, or that drops all users of a server because of one), reset,
+	// timeout, 5xx, a full server (ErrTooManyConnections), a panel's 429, a proxy's answer, and any other temporary
+	// error.
 	return retry
 }

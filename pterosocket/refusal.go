@@ -2,10 +2,10 @@ package pterosocket
 
 import "strings"
 
-// A daemon says why it refuses a token in words only. Source: the daemons, measured and read.
+// A daemon says only in words why it refuses a token. These words were measured, and read in the daemons' sources.
 
-// withoutEventID cuts the "Error Event [uuid]: " that stands before an answer to auth. Without it, the message is about
-// the token in use.
+// withoutEventID cuts off the "Error Event [uuid]: " in front of an answer to auth. A message without it is about the
+// token in use.
 func withoutEventID(message string) string {
 	if _, text, ok := strings.Cut(message, "]: "); ok && strings.HasPrefix(message, "Error Event [") {
 		return text
@@ -31,16 +31,17 @@ func incurable(message string) bool {
 	return strings.Contains(message, "mismatch") || strings.Contains(message, "permission")
 }
 
-// denied reports that the token was issued before, or within the same whole second as, the daemon's start or a
-// revocation: the next one must not be asked for within that second.
+// denied reports whether the token was issued before the daemon's start or a revocation, or within the same whole
+// second. The next token must not be asked for within that second.
 func denied(message string) bool { return strings.Contains(message, "created too far in past") }
 
-// masked is what a user without admin.websocket.errors reads instead of a reason. As the answer to auth it means a
-// token that the daemon cannot read at all: a bad signature, or garbage.
+// masked is what a user without admin.websocket.errors gets instead of a reason. As the answer to auth it means that
+// the daemon cannot read the token at all: its signature is bad, or it is garbage.
 const masked = "an unexpected error was encountered while handling this request"
 
-// unreadable reports whether text, without an event id, says that a daemon could not read or verify a token: masked, or
-// in the words of its library for those who may read them. A masked text can mean anything else as well.
+// unreadable reports whether text, without an event id, says that a daemon could not read or verify a token. Such a
+// text is masked or, for those who may read them, in the words of the daemon's library. A masked text can also mean
+// anything else.
 func unreadable(text string) bool {
 	return text == masked || strings.HasPrefix(text, "jwt: ") && !curable(text) && !incurable(text)
 }

@@ -15,8 +15,8 @@ type request struct {
 	event   string
 	frame   []byte
 	kill    bool         // it goes before all others but auth
-	before  func() error // called just before it is written, which its error prevents
-	counted bool         // it is the user's, not the library's own
+	before  func() error // called just before the writing; an error prevents that
+	counted bool         // it is the user's and not the library's own
 	outcome chan error   // gets one value and is closed; room for one
 	release func() bool  // called when it is settled
 	state   atomic.Int32
@@ -38,8 +38,8 @@ func newRequest(event string, frame []byte) *request {
 	}
 }
 
-// The lists of a sendQueue, in the order in which they are written. What is before others may use what they leave of
-// the daemon's limits.
+// The lists of a sendQueue, in the order in which they are written. Those before others may use what others must leave
+// of the daemon's limits.
 const (
 	auths = iota
 	kills
@@ -58,10 +58,11 @@ func (r *request) list() int {
 
 func (r *request) isWaiting() bool { return r.state.Load() == waiting }
 
-// claim is for whoever is about to write or settle r. It reports false when somebody else was, or has withdrawn it.
+// claim reserves r for a caller that is about to write or settle it. It returns false if another caller has done so, or
+// if r was withdrawn.
 func (r *request) claim() bool { return r.state.CompareAndSwap(waiting, writing) }
 
-// settle sends the outcome, unless there is one already.
+// settle sends the outcome, unless one was sent already.
 func (r *request) settle(err error) {
 	r.finish(err)
 	r.release()
@@ -74,16 +75,16 @@ func (r *request) finish(err error) {
 	}
 }
 
-// withdrawWith lets the request, which is not queued yet, be withdrawn when ctx ends: as not sent, or, when it is just
-// being written, as uncertain.
+// withdrawWith withdraws the request when ctx ends. The outcome is then ErrNotSent, or ErrUncertain if the request is
+// just being written. It is called before the request is queued.
 func (r *request) withdrawWith(ctx context.Context, q *sendQueue) {
-	r.release = context.AfterFunc(ctx, func() { // it does not use release, which may not be set yet
+	r.release = context.AfterFunc(ctx, func() { // release may not be set yet, so do not use it
 		failure := ErrUncertain
 		if r.claim() {
 			failure = ErrNotSent
 		}
 		r.finish(fmt.Errorf("%w: %w", failure, context.Cause(ctx)))
-		signal(q.wake) // those behind it may be due earlier
+		signal(q.wake) // the next requests may be due earlier
 	})
 }
 
@@ -99,7 +100,7 @@ type sendQueue struct {
 	closed error // what new requests fail with; nil: the queue is open
 }
 
-// add queues r, or settles it at once when the queue is full or has been closed.
+// add queues r. If the queue is full or closed, it settles r at once.
 func (q *sendQueue) add(r *request) {
 	if err := q.put(r); err != nil {
 		r.settle(err)
@@ -117,7 +118,7 @@ func (q *sendQueue) put(r *request) error {
 	q.prune()
 	list := &q.lists[r.list()]
 	if r.event == wire.Auth {
-		*list = nil // it takes the place of one that waits
+		*list = nil // it replaces an auth that waits
 	} else if len(q.lists[kills])+len(q.lists[others]) >= maxQueued {
 		return ErrQueueFull
 	}
@@ -125,14 +126,14 @@ func (q *sendQueue) put(r *request) error {
 	return nil
 }
 
-// prune removes what does not wait any more.
+// prune removes the requests that no longer wait.
 func (q *sendQueue) prune() {
 	for i, list := range q.lists {
 		q.lists[i] = slices.DeleteFunc(list, func(r *request) bool { return !r.isWaiting() })
 	}
 }
 
-// next returns what is to be written next, without removing it; nil if there is nothing.
+// next returns the next request to write, without removing it, or nil if there is none.
 func (q *sendQueue) next() *request {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -145,10 +146,10 @@ func (q *sendQueue) next() *request {
 	return nil
 }
 
-// fail settles all that wait but auth.
+// fail settles all waiting requests but auth.
 func (q *sendQueue) fail(err error) { q.settle(kills, err) }
 
-// close settles all that wait, and lets all that come later fail in the same way.
+// close settles all waiting requests. Later ones fail in the same way.
 func (q *sendQueue) close(err error) {
 	q.mu.Lock()
 	q.closed = err
@@ -156,7 +157,7 @@ func (q *sendQueue) close(err error) {
 	q.settle(auths, err)
 }
 
-// settle settles all that wait in a list and those behind it.
+// settle settles all waiting requests of the list first and of those after it.
 func (q *sendQueue) settle(first int, err error) {
 	q.mu.Lock()
 	all := slices.Concat(q.lists[first:]...)
