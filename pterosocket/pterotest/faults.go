@@ -4,49 +4,49 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// TokenFault is something wrong with the tokens that the panel issues.
+// TokenFault is a fault of the tokens that the panel issues.
 type TokenFault int
 
 // The faults.
 const (
 	GoodTokens   TokenFault = iota
-	WrongServer             // for another server: auth success, and then only "server uuid mismatch"; Calagopus refuses the auth
+	WrongServer             // for another server: auth success, then only "server uuid mismatch"; Calagopus refuses it
 	BadSignature            // signed with another key: a masked daemon error; Calagopus says "invalid token"
 )
 
-// SetTokenFault lets the panel issue bad tokens from now on, or good ones again.
+// SetTokenFault makes the panel issue bad tokens from now on, or good ones again.
 func (s *Server) SetTokenFault(f TokenFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tokenFault = f
 }
 
-// ExpireTokens ends all tokens issued so far: every frame becomes a jwt error, as after ten minutes.
+// ExpireTokens ends all tokens issued so far. Every frame becomes a jwt error, as after ten minutes.
 func (s *Server) ExpireTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.expired = s.issued
 }
 
-// DenyTokens makes the daemon refuse all tokens issued so far, and, since tokens carry whole seconds, those issued
-// within this second.
+// DenyTokens makes the daemon refuse all tokens issued so far. It also refuses those issued within this second, since
+// tokens carry whole seconds.
 func (s *Server) DenyTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.denied = s.now()
 }
 
-// SetPermissions changes the user's permissions, in tokens issued from now on.
+// SetPermissions changes the user's permissions in tokens issued from now on.
 func (s *Server) SetPermissions(permissions ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.permissions = permissions
 }
 
-// Drop ends every connection without a close frame: the client reads EOF.
+// Drop ends every connection without a close frame. The client reads EOF.
 func (s *Server) Drop() { s.dropAll(false) }
 
-// Reset ends every connection with a TCP reset; in memory that is the same as Drop.
+// Reset ends every connection with a TCP reset. In memory it does the same as Drop.
 func (s *Server) Reset() { s.dropAll(true) }
 
 func (s *Server) dropAll(reset bool) {
@@ -68,8 +68,8 @@ func (s *Server) CloseAll(code int, reason string) {
 	}
 }
 
-// Freeze lets the network of all present connections go without a word: nothing arrives any more, in neither direction,
-// and nobody is told. New connections are not concerned.
+// Freeze silences the network of all present connections. Nothing arrives any more in either direction, and nobody is
+// told. New connections are not affected.
 func (s *Server) Freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,15 +80,15 @@ func (s *Server) Freeze() {
 	}
 }
 
-// FreezeNew does the same with connections made from now on, until it is called with false.
+// FreezeNew does the same to connections made from now on, until it is called with false.
 func (s *Server) FreezeNew(frozen bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.freezeNew = frozen
 }
 
-// SetDown lets the daemon answer no handshake, and drops its connections, until it is called with false. The panel goes
-// on.
+// SetDown drops the daemon's connections, and makes it answer no handshake until it is called with false. The panel
+// goes on.
 func (s *Server) SetDown(down bool) {
 	s.mu.Lock()
 	s.down = down
@@ -98,14 +98,15 @@ func (s *Server) SetDown(down bool) {
 	}
 }
 
-// RestartDaemon drops every connection, and refuses the tokens issued so far, as a daemon does after its start.
+// RestartDaemon drops every connection and makes the daemon refuse the tokens issued so far, as a daemon does after its
+// start.
 func (s *Server) RestartDaemon() {
 	s.DenyTokens()
 	s.Drop()
 }
 
-// Suspend suspends the server: the panel answers 409, the server stops. Pterodactyl lets connections stand, Pelican
-// drops them and closes new ones with 4409. What Calagopus does is not known; here it drops them.
+// Suspend suspends the server: the panel answers 409, and the server stops. Pterodactyl keeps connections open. Pelican
+// drops them and closes new ones with 4409. What Calagopus does is not known: here it drops them.
 func (s *Server) Suspend() {
 	s.mu.Lock()
 	s.suspended = true
@@ -132,8 +133,8 @@ func (s *Server) Suspended() bool {
 	return s.suspended
 }
 
-// Delete deletes the server. With announce the daemon sends its deleted event, which real ones do not always.
-// Pterodactyl closes with 1001; the others just drop.
+// Delete deletes the server. If announce is set, the daemon sends its deleted event, which real daemons do not always
+// send. Pterodactyl closes with 1001. The others just drop.
 func (s *Server) Delete(announce bool) {
 	s.mu.Lock()
 	s.deleted = true
@@ -153,8 +154,8 @@ func (s *Server) Delete(announce bool) {
 	}
 }
 
-// Revoke takes the user's access to the server away: the panel answers 404. Pterodactyl refuses the user's tokens on
-// the standing connection, Pelican drops every user's connection, Calagopus closes with 1000 "permission revoked".
+// Revoke takes away the user's access to the server: the panel answers 404. Pterodactyl refuses the user's tokens on
+// the open connection. Pelican drops every user's connection. Calagopus closes with 1000 "permission revoked".
 func (s *Server) Revoke() {
 	s.mu.Lock()
 	s.revoked = true
@@ -168,7 +169,7 @@ func (s *Server) Revoke() {
 	}
 }
 
-// Restore gives the access back.
+// Restore gives the user access to the server again.
 func (s *Server) Restore() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,8 @@ const (
 	keepHistory = 4096     // lines
 )
 
-// Print prints lines on the game's console. An empty one comes in the history only. One of more than 64 KiB comes in
-// pieces of 64 KiB, and the 4 KiB behind each piece are lost, as with the daemons.
+// Print prints lines on the game's console. An empty line comes in the history only. A line of more than 64 KiB comes
+// in pieces of 64 KiB, and the 4 KiB after each piece are lost, as on real daemons.
 func (s *Server) Print(lines ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,12 +39,12 @@ func (s *Server) printLocked(line string) {
 	s.broadcastLocked(wire.ConsoleOutput, strings.ReplaceAll(line, " \r", "\r\n"))
 }
 
-// PrintDaemon prints a line of the daemon's own, which does not come in the history.
+// PrintDaemon prints a line of the daemon itself, which does not come in the history.
 func (s *Server) PrintDaemon(text string) {
 	s.broadcast(wire.ConsoleOutput, "\x1b[33m\x1b[1m["+s.cfg.Dialect.daemonName()+" Daemon]:\x1b[39m "+text+"\x1b[0m")
 }
 
-// History returns the game's lines since its start, as they were printed.
+// History returns the lines that the game has printed since its start.
 func (s *Server) History() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,8 +68,8 @@ func (s *Server) replayed() ([]string, func([]string, func(string))) {
 	return slices.Clone(lines), s.onReplay
 }
 
-// OnReplay lets replay answer "send logs" in the daemon's place: it gets the lines that the daemon would send, and
-// sends what it likes. With it a test lets live lines fall into the replay, or nothing come at all. While the server is
+// OnReplay makes replay answer "send logs" instead of the daemon. replay gets the lines that the daemon would send, and
+// sends what it likes. So a test can print live lines during the replay, or send nothing at all. While the server is
 // offline nothing is replayed, and replay is not called. Nil restores the daemon.
 func (s *Server) OnReplay(replay func(history []string, send func(line string))) {
 	s.mu.Lock()
@@ -136,7 +136,8 @@ var (
 	errBusy      = errors.New("another power action is currently being processed for this server, please try again later")
 )
 
-// Power carries out a power action as if somebody else had asked for it: start, stop, restart or kill.
+// Power carries out a power action as if somebody else had asked for it: start, stop, restart or kill. Its error is the
+// daemon's refusal.
 func (s *Server) Power(action string) error {
 	return s.power(&claims{Permissions: []string{"*"}}, action)
 }
@@ -287,7 +288,7 @@ func (s *Server) command(text string) {
 	s.announce()
 }
 
-// Commands returns the commands that have reached the game, in its order.
+// Commands returns the commands that have reached the game, in their order there.
 func (s *Server) Commands() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

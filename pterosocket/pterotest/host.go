@@ -132,8 +132,8 @@ func (h *host) isClosed() bool {
 	return h.closed
 }
 
-// Close ends the panel and its daemons, whatever servers they have: it drops all connections and waits until every
-// goroutine has ended, hooks of yours that are at work included.
+// Close ends the panel and its daemons with all of their servers. It drops all connections and waits until every
+// goroutine has ended, including your hooks that are at work.
 func (h *host) Close() {
 	h.shared.Lock()
 	h.closed = true
@@ -154,13 +154,14 @@ func (h *host) now() time.Time { return time.Now().Add(h.cfg.ClockOffset) }
 // Origin returns the panel's base URL, for pterosocket.Config.Origin.
 func (h *host) Origin() string { return h.origin }
 
-// APIKey returns the key that the panel takes.
+// APIKey returns the key that the panel accepts.
 func (h *host) APIKey() string { return h.cfg.APIKey }
 
-// Dialect returns the family that panel and daemons are of.
+// Dialect returns the family of the panel and the daemons.
 func (h *host) Dialect() Dialect { return h.cfg.Dialect }
 
-// Client returns an HTTP client that reaches panel and daemons, whatever the network. It keeps no idle connections.
+// Client returns an HTTP client that reaches the panel and the daemons, on loopback and in memory. It keeps no idle
+// connections.
 func (h *host) Client() *http.Client {
 	transport := &http.Transport{DisableKeepAlives: true}
 	if h.memory != nil {

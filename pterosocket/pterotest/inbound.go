@@ -10,12 +10,12 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Message is what a client sent.
+// Message is a message that a client sent.
 type Message struct {
 	Event string
 	Args  []string
 	Raw   string
-	At    time.Time // of its arrival
+	At    time.Time // when it arrived
 }
 
 // handle does what one message asks for. It runs in a goroutine of its own, so messages overtake each other.
@@ -220,14 +220,14 @@ func (s *Server) announce() {
 	s.mu.Unlock()
 }
 
-// Received returns what clients have sent so far, in order of arrival.
+// Received returns the messages that clients have sent so far, in order of arrival.
 func (s *Server) Received() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.seen)
 }
 
-// ForgetReceived lets Received begin anew, for tests that last.
+// ForgetReceived empties what Received returns. It is for long tests.
 func (s *Server) ForgetReceived() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,14 +54,14 @@ func (l *limits) admit(event string) (exceeded string, tell bool) {
 	return exceeded, tell
 }
 
-// Dropped counts what the daemon has dropped without handling it.
+// Dropped counts what the daemon dropped without handling it.
 type Dropped struct {
 	Global      int            // messages over the limit for all messages; exceeding it can crash a real Pelican daemon
 	ByEvent     map[string]int // messages over the limit for their event
 	SlowReaders int            // frames for a client that did not read
 }
 
-// Dropped returns what was dropped so far.
+// Dropped returns the counts of what was dropped so far.
 func (s *Server) Dropped() Dropped {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -105,7 +105,7 @@ func (s *Server) SetName(name string) {
 	s.name = name
 }
 
-// SetInstalling lets the panel say that the server is being installed, in lists and, with 409, when it is asked for
+// SetInstalling makes the panel say that the server is being installed: in lists, and with 409 to a request for
 // credentials.
 func (s *Server) SetInstalling(installing bool) {
 	s.mu.Lock()
@@ -113,13 +113,13 @@ func (s *Server) SetInstalling(installing bool) {
 	s.installing = installing
 }
 
-// RestartNode restarts the daemon of a node, which drops the connections of all of its servers. See
+// RestartNode restarts the daemon of a node. This drops the connections of all of its servers. See
 // Server.RestartDaemon.
 func (h *host) RestartNode(node int) {
 	h.onNode(node, (*Server).RestartDaemon)
 }
 
-// SetNodeDown lets the daemon of a node answer nobody, until it is called with false. See Server.SetDown.
+// SetNodeDown makes the daemon of a node answer nobody until it is called with false. See Server.SetDown.
 func (h *host) SetNodeDown(node int, down bool) {
 	h.onNode(node, func(s *Server) { s.SetDown(down) })
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Install tells what a daemon tells of an installation, with its output. Only Calagopus says how it ended.
+// Install sends what a daemon sends during an installation, with its output. Only Calagopus says whether it was
+// successful.
 func (s *Server) Install(successful bool, output ...string) {
 	s.Emit(wire.InstallStarted, "")
 	s.Emit(wire.DaemonMessage, "Starting installation process, this could take a few minutes...")
@@ -19,7 +20,7 @@ func (s *Server) Install(successful bool, output ...string) {
 	s.Emit(wire.InstallCompleted, s.outcome(successful))
 }
 
-// Backup is what a daemon tells of a backup.
+// Backup is what a daemon says about a backup.
 type Backup struct {
 	UUID         string // "": one is made up
 	Successful   bool
@@ -28,7 +29,7 @@ type Backup struct {
 	Size         int64 // bytes
 }
 
-// Backup tells that a backup has ended, in the dialect's own form. Only users with backup.read are told.
+// Backup sends that a backup has ended, in the dialect's own form. Only users with the permission backup.read get it.
 func (s *Server) Backup(b Backup) {
 	if b.UUID == "" {
 		b.UUID = newUUID()
@@ -46,7 +47,8 @@ func (s *Server) Backup(b Backup) {
 	s.Emit(wire.BackupCompleted, string(text))
 }
 
-// RestoreBackup tells what a daemon tells of a backup's restoration, with the files. Only Calagopus says how it ended.
+// RestoreBackup sends what a daemon sends during the restoration of a backup, with the names of its files. Only
+// Calagopus says whether it was successful.
 func (s *Server) RestoreBackup(successful bool, files ...string) {
 	for _, file := range files {
 		s.Emit(wire.DaemonMessage, "(restoring): "+file)
@@ -62,8 +64,8 @@ func (s *Server) outcome(successful bool) string {
 	return ""
 }
 
-// Transfer moves the server to the other node: it tells the clients the statuses, the panel's URL points to the new
-// node, and the old one does not know the server any more.
+// Transfer moves the server to the other node. It sends the statuses to the clients. The panel's URL then points to the
+// new node, and the old node no longer knows the server.
 func (s *Server) Transfer() {
 	s.beginTransfer()
 	s.mu.Lock()
@@ -72,7 +74,7 @@ func (s *Server) Transfer() {
 	s.Emit(wire.TransferStatus, "completed")
 }
 
-// FailTransfer tells of a transfer that comes to nothing: the server stays where it is.
+// FailTransfer sends the statuses of a transfer that fails. The server stays where it is.
 func (s *Server) FailTransfer() {
 	s.beginTransfer()
 	s.Emit(wire.TransferStatus, "failure")
@@ -86,7 +88,7 @@ func (s *Server) beginTransfer() {
 }
 
 // MatchFeature prints a line that matches the pattern of one of the server's features, such as key "eula". Only Pelican
-// tells of the match.
+// reports the match.
 func (s *Server) MatchFeature(key, pattern, line string) {
 	s.Print(line)
 	if s.cfg.Dialect == Pelican {

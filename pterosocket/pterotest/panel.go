@@ -93,8 +93,8 @@ func panelError(w http.ResponseWriter, status int, code, detail string) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": code, "status": strconv.Itoa(status), "detail": detail}}})
 }
 
-// FailPanel makes the panel's next answer this one: an error of the panel for a status below 500, a proxy's page
-// otherwise. Several calls queue up.
+// FailPanel makes the panel's next answer fail with status. A status below 500 comes as an error of the panel, any
+// other as a proxy's page. Several calls queue up.
 func (h *host) FailPanel(status int, detail string) {
 	h.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		if status >= 500 {
@@ -106,7 +106,7 @@ func (h *host) FailPanel(status int, detail string) {
 	})
 }
 
-// RateLimitPanel makes the panel's next answer 429 with this Retry-After, in whole seconds.
+// RateLimitPanel makes the panel's next answer a 429 with this Retry-After, in whole seconds.
 func (h *host) RateLimitPanel(after time.Duration) {
 	h.addPanelFault(true, func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Retry-After", strconv.Itoa(int(after.Seconds())))
@@ -115,14 +115,15 @@ func (h *host) RateLimitPanel(after time.Duration) {
 	})
 }
 
-// HandlePanel puts handle before the panel: it gets every request to the panel until it returns true for one, having
-// answered it, and is forgotten then. A request for which it returns false is answered as usual. Several handlers queue
-// up. InterceptPanel is for one that stays.
+// HandlePanel puts handle in front of the panel. handle gets every request to the panel. If it returns false, the panel
+// answers the request as usual. If it has answered the request itself, it returns true and is then forgotten. Several
+// handlers queue up. For a handler that stays, use InterceptPanel.
 func (h *host) HandlePanel(handle func(http.ResponseWriter, *http.Request) bool) {
 	h.addPanelFault(false, handle)
 }
 
-// InterceptPanel does the same with a handler that stays until ResetPanel, whatever it returns: a limit, for example.
+// InterceptPanel works like HandlePanel, but the handler stays until ResetPanel, whatever it returns. It can be a
+// limit, for example.
 func (h *host) InterceptPanel(handle func(http.ResponseWriter, *http.Request) bool) {
 	h.shared.Lock()
 	defer h.shared.Unlock()
@@ -142,14 +143,14 @@ func (h *host) addPanelFault(once bool, handle func(http.ResponseWriter, *http.R
 	h.panelFaults = append(h.panelFaults, &panelFault{once: once, handle: handle})
 }
 
-// ResetPanel forgets what FailPanel, RateLimitPanel, HandlePanel and InterceptPanel have queued.
+// ResetPanel forgets everything that FailPanel, RateLimitPanel, HandlePanel and InterceptPanel have queued.
 func (h *host) ResetPanel() {
 	h.shared.Lock()
 	defer h.shared.Unlock()
 	h.panelFaults = nil
 }
 
-// CredentialRequests returns how often the panel was asked for a token, for whatever server.
+// CredentialRequests returns how often the panel was asked for a token, for all servers together.
 func (h *host) CredentialRequests() int {
 	h.shared.Lock()
 	defer h.shared.Unlock()

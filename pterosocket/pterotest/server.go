@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Server is one game server, with its panel and the two nodes between which it may move. AddServer gives the panel
-// more. Its methods may be called from anywhere.
+// Server is one game server, with its panel and the two nodes between which it may move. AddServer adds more servers to
+// the panel. All methods are safe for concurrent use.
 type Server struct {
 	*host
 	cfg   Config
@@ -51,26 +51,26 @@ type Server struct {
 	dropped  Dropped
 }
 
-// NewServer starts a panel and its daemons, with one server. Close it.
+// NewServer starts a panel and its daemons, with one server. The caller must call Close.
 func NewServer(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	return newHost(cfg).add(cfg, ServerConfig{ID: cfg.ServerID, Offline: cfg.Offline})
 }
 
-// ServerConfig says what one more server is like.
+// ServerConfig says what an additional server is like.
 type ServerConfig struct {
 	ID, UUID          string // "": made up
-	Name, Description string // "": "Server" and its number; none
-	Node              int    // the number of the node that it is on; 0 and 1 are those of the first server
-	Other             bool   // it belongs to another user: only administrators find it in a list
-	Offline           bool   // it is offline at the beginning, not running
+	Name, Description string // name "": "Server" and its number; description "": none
+	Node              int    // the number of its node; 0 and 1 are those of the first server
+	Other             bool   // it belongs to another user, so only administrators find it in a list
+	Offline           bool   // it is offline at the start, not running
 	// Game and Stats are as in Config. Nil: the Config's.
 	Game  func(command string) []string
 	Stats func(state string, uptime time.Duration) Stats
 }
 
-// AddServer adds a server to the panel of s. Everything else is as Config says. It ends with s: Close of either ends
-// both.
+// AddServer adds a server to the panel of s. For everything that sc does not say, the Config of s applies. The new
+// server ends with s: Close of either ends both.
 func (s *Server) AddServer(sc ServerConfig) *Server {
 	cfg := s.host.cfg
 	if sc.Game != nil {
@@ -131,7 +131,7 @@ func (s *Server) list() []*socket {
 	return sockets
 }
 
-// ServerID returns the server's short identifier. The panel takes the UUID as well.
+// ServerID returns the server's short identifier. The panel also takes the UUID.
 func (s *Server) ServerID() string { return s.id }
 
 // UUID returns the server's UUID.

@@ -7,7 +7,7 @@ import (
 	"github.com/pterosocket/pterosocket-go/internal/wire"
 )
 
-// Stats are the server's resources.
+// Stats are the server's resources, as stats frames report them.
 type Stats struct {
 	State                         string // "": the server's own
 	MemoryBytes, MemoryLimitBytes uint64
@@ -15,7 +15,7 @@ type Stats struct {
 	RxBytes, TxBytes              uint64
 	Uptime                        time.Duration
 	DiskBytes                     int64
-	DiskReadBytes, DiskWriteBytes uint64 // sent by Pelican
+	DiskReadBytes, DiskWriteBytes uint64 // only Pelican sends them
 	pelican                       bool
 }
 

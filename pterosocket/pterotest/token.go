@@ -85,8 +85,8 @@ func (s *Server) sign() string {
 	return signed
 }
 
-// Credentials returns a fresh token and the URL of the daemon's websocket, for tests that have a source of credentials
-// of their own. It asks nobody: what the panel would refuse, and how, such a source has to say itself.
+// Credentials returns a fresh token and the URL of the daemon's websocket. It is for tests with their own source of
+// credentials. It does not ask the panel, so such a source itself has to return the panel's refusals.
 func (s *Server) Credentials() (token, socket string) {
 	s.mu.Lock()
 	node := s.node

@@ -2,8 +2,8 @@ package pterotest
 
 import "context"
 
-// WaitFor waits until cond is true. It looks whenever a client connects, authenticates, sends or leaves, when the panel
-// is asked, and when the server's state changes. It returns ctx's error if that comes first.
+// WaitFor waits until cond is true. It checks cond whenever a client connects, authenticates, sends or leaves, when the
+// panel gets a request, and when the server's state changes. If ctx ends first, it returns context.Cause(ctx).
 func (s *Server) WaitFor(ctx context.Context, cond func() bool) error {
 	for {
 		s.mu.Lock()
@@ -20,7 +20,8 @@ func (s *Server) WaitFor(ctx context.Context, cond func() bool) error {
 	}
 }
 
-// Wait waits for a message that match likes, among those that have come already and those to come, and returns it.
+// Wait waits for a message for which match returns true, and returns it. Messages that have already come count too. If
+// ctx ends first, it returns context.Cause(ctx).
 func (s *Server) Wait(ctx context.Context, match func(Message) bool) (Message, error) {
 	var found Message
 	err := s.WaitFor(ctx, func() bool {
@@ -42,7 +43,7 @@ func (s *Server) Connections() int {
 	return len(s.sockets)
 }
 
-// Authenticated returns how many open websockets have been authenticated, and get the server's events by now.
+// Authenticated returns how many open websockets are authenticated and already get the server's events.
 func (s *Server) Authenticated() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
