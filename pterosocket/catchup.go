@@ -28,8 +28,7 @@ var (
 	errHeld     = errors.New("the log took too long")
 )
 
-// catchUp finds the missed lines, if lines are held back for that. Then it releases the held lines behind the missed
-// ones.
+// catchUp finds the missed lines, if lines are held back for that. It hands them on, and then releases the held lines.
 func (s *session) catchUp(ctx context.Context) {
 	held, seen := s.console.holding()
 	if held == nil {

@@ -181,7 +181,7 @@ func (c *Commands) Metrics() Metrics { return c.c.count.snapshot(c.c.out.Dropped
 const (
 	// closeIdle is how long a consumer may take nothing after Close. Then the events already received are given up.
 	closeIdle = 100 * time.Millisecond
-	// networkEnd is how long the network may take to end after Close or Shutdown. A close handshake has a second.
+	// networkEnd is how long the network may take to end after Close or Shutdown. A close handshake may take a second.
 	networkEnd = 2 * time.Second
 	// handlerStuck is how long Close and Shutdown wait for a busy log handler. The handler itself may have called them.
 	handlerStuck = time.Second

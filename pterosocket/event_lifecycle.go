@@ -2,8 +2,8 @@ package pterosocket
 
 import "time"
 
-// Start reports that the first auth message of a connection was sent to the daemon at the URL Socket. Reconnects is 0
-// for the first connection. After that it counts the reconnects so far, this one included.
+// Start reports that the first auth message of a connection was sent to the daemon. Socket is the daemon's URL.
+// Reconnects is 0 for the first connection. After that it counts the reconnects so far, including this one.
 type Start struct {
 	Socket     string `json:"socket"`
 	Reconnects int    `json:"reconnects"`

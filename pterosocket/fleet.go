@@ -142,7 +142,7 @@ func (f *Fleet) supervise() {
 	f.mu.Unlock()
 	_ = f.group.Wait() // the goroutines return no errors
 	dropped := f.out.Close(f.getPatience)
-	if cause != errClosing { // the value itself
+	if cause != errClosing { // not wrapped
 		f.err = cause
 	} else if dropped > 0 {
 		f.err = ErrEventsDropped

@@ -20,7 +20,7 @@ var ErrSkipServer = errors.New("the server is left out of the fleet")
 type FleetConfig struct {
 	// Config is for every server. Leave Server, Credentials and After empty. Each can set Credentials and After for one
 	// server. Config.QueueSize, not the QueueSize below, limits what one server may have queued. ConnectTimeout limits
-	// the lookup of the servers. Connecting to them is tried for as long as the fleet lives.
+	// only the lookup of the servers. The fleet tries to connect to them for as long as it lives.
 	Config
 	// Servers are identifiers or UUIDs. Empty: all servers that ListServers finds or, with Admin, ListAllServers.
 	Servers []string

@@ -21,8 +21,8 @@ import (
 // three times in all at most.
 func ListServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, false) }
 
-// ListAllServers returns all servers of the panel. Otherwise it works like ListServers. The key's user must be an
-// administrator. For any other user the list is empty.
+// ListAllServers works like ListServers, but returns all servers of the panel. The key's user must be an administrator.
+// For any other user the list is empty.
 func ListAllServers(ctx context.Context, cfg Config) ([]Server, error) { return list(ctx, cfg, true) }
 
 func list(ctx context.Context, cfg Config, all bool) (servers []Server, err error) {

@@ -37,7 +37,7 @@ func (c *Commands) Power(ctx context.Context, action PowerAction) error {
 		w.begin(c.c.lastKnown())
 		return nil
 	})
-	if err == errThere { // the value itself
+	if err == errThere { // not wrapped
 		return nil
 	}
 	if err != nil {
@@ -67,7 +67,7 @@ type powerWait struct {
 
 	mu      sync.Mutex
 	running bool
-	left    bool // the server has left the state before a restart; true for other actions
+	left    bool // it has left the state it had before a restart; true for other actions
 	begun   bool // a status has said starting since, or it was starting before a start
 	trying  bool // the stats have said starting since
 	uptime  time.Duration

@@ -178,7 +178,7 @@ func (s *session) close(cause error) {
 	s.ending.Store(true)
 	s.owner.deauthenticated(s) // first, so that a caller that fails below and then calls Ready waits for the next one
 	why := ErrNotConnected
-	if cause == errClosing || s.hard.Err() != nil { // the value itself
+	if cause == errClosing || s.hard.Err() != nil { // not wrapped
 		why = ErrClosed
 	}
 	s.queue.close(why)

@@ -75,7 +75,7 @@ func (c *client) configure(cfg Config) {
 func (c *client) supervise() {
 	least, most, timeout := c.cfg.Backoff.Min, c.cfg.Backoff.Max, c.cfg.ConnectTimeout
 	a := &attempts{delays: backoff.Backoff{Min: least, Max: most}, connecting: c.soft, cancel: func() {}}
-	if timeout > 0 { // the first connection is waited for: several attempts should have room in that time
+	if timeout > 0 { // Connect waits: leave room for several attempts in that time
 		a.delays.Max = max(least, min(most, timeout/6))
 		a.connecting, a.cancel = context.WithTimeout(c.soft, timeout)
 	}
@@ -116,7 +116,7 @@ func (c *client) abandon(err error) {
 
 // conclude ends the client for good.
 func (c *client) conclude(a *attempts, err error) {
-	if err == errClosing { // the value itself: by Commands.Close
+	if err == errClosing { // not wrapped: Commands.Close was called
 		err = nil
 	}
 	defer close(c.done)

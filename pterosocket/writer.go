@@ -186,7 +186,7 @@ func (s *session) writeOne(ctx context.Context, r *request) (sent bool, err erro
 	bounded, cancel := context.WithTimeout(s.hard, writeTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		if context.Cause(ctx) != errClosing { // the value itself
+		if context.Cause(ctx) != errClosing { // not wrapped
 			cancel()
 		}
 	})()
