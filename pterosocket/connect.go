@@ -12,8 +12,9 @@ import "context"
 //
 // Connect fails at once if retrying does not help. errors.Is then finds ErrInvalidConfig, ErrUnauthorized,
 // ErrForbidden, ErrServerNotFound, ErrOriginRejected, ErrAuthRejected, ErrInsecureSocket or ErrConflict. It finds
-// ErrRateLimited if the panel wants no requests for longer than Config.ConnectTimeout. After any other error Connect
-// retries until ConnectTimeout. When Connect fails, nothing is left behind.
+// ErrRateLimited if the panel wants no requests for longer than Config.ConnectTimeout. Connect also fails at once if
+// Origin answers 200 without a token (a PanelError), or if the daemon closes with code 4400 (a CloseError). After any
+// other error Connect retries until ConnectTimeout. When Connect fails, nothing is left behind.
 //
 // Afterwards the library reconnects and renews tokens by itself, until ctx ends, Commands.Close is called, or a final
 // error comes. The channel is closed only then, and only by the library. The last event before that is a Close with

@@ -25,7 +25,7 @@ import (
 //
 // mu guards shared. The other fields are set before the goroutines start, are safe for concurrent use, or are named
 // after the goroutine that owns them. Locks are taken in this order: console.mu, recording.mu, client.mu. session.mu
-// and sendQueue.mu are taken last, and nothing is called while they are held.
+// and sendQueue.mu are taken last, and no other lock is taken while they are held.
 type session struct {
 	sessionConfig
 	conn  Conn
