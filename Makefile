@@ -6,9 +6,9 @@ FUZZ    ?= 30s
 SEED    ?=
 FOR     ?= 10m
 PKGS    := ./...
-# Modules of their own, so that the library's stays small: its second transport, its metrics, the benchmarks of its peers,
-# other authors' clients, and what checks the alert rules.
-NESTED  := pterosocket/gobwas pterosocket/prom internal/bench internal/interop internal/promcheck
+# Modules of their own, so that the library's stays small: its second transport, its metrics, the console program,
+# the benchmarks of its peers, other authors' clients, and what checks the alert rules.
+NESTED  := pterosocket/gobwas pterosocket/prom pterosocket/cmd/pteroconsole internal/bench internal/interop internal/promcheck
 NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
 .PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model fleet
@@ -17,12 +17,13 @@ help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
 
 run: ## the console program; make run ARGS="-for 5s" for a bounded run
-	@$(GO) run ./pterosocket/cmd/pteroconsole $(ARGS)
+	@cd pterosocket/cmd/pteroconsole && $(GO) run . $(ARGS)
 
 test: ## all tests, with the race detector
 	$(GO) test -race -timeout 5m $(PKGS)
 	cd pterosocket/gobwas && $(GO) test -race -timeout 5m ./...
 	cd pterosocket/prom && $(GO) test -race -timeout 2m ./...
+	cd pterosocket/cmd/pteroconsole && $(GO) test -race -timeout 2m ./...
 	cd internal/bench && $(GO) test -race -timeout 2m ./...
 	cd internal/promcheck && $(GO) test -timeout 2m ./...
 

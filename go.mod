@@ -7,9 +7,6 @@ require (
 	github.com/google/go-cmp v0.7.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/sync v0.18.0
-	golang.org/x/term v0.37.0
 	golang.org/x/time v0.14.0
 	nhooyr.io/websocket v1.8.17
 )
-
-require golang.org/x/sys v0.38.0 // indirect

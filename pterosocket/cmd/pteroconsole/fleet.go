@@ -32,14 +32,10 @@ func (o options) isFleet() bool { return o.all || strings.Contains(o.config.Serv
 
 // watchFleet shows what happens on many servers until ctx ends, or the fleet does.
 func watchFleet(ctx context.Context, opts options, stdin io.Reader, stdout, stderr io.Writer) error {
-	lifetime, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
-	events, fleet, err := pterosocket.ConnectFleet(lifetime, opts.fleetConfig())
+	events, fleet, err := connectFleet(ctx, opts.fleetConfig())
 	if err != nil {
 		return err
 	}
-	stop()
 	quit, end := context.WithCancel(ctx)
 	defer end()
 	defer context.AfterFunc(quit, func() { _ = fleet.Close() })()

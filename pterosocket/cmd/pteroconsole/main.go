@@ -8,6 +8,7 @@
 //	pteroconsole logs                                                   # the daemon's recent lines
 //	pteroconsole servers                                                # all servers of the key
 //	pteroconsole -all                                                   # watches them; or -server a,b,c
+//	pteroconsole top                                                    # the same as a live table
 //
 // In a pipe, lines of standard input are commands, console lines go to standard output, and everything else to standard
 // error.
@@ -34,7 +35,11 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr))
 }
@@ -46,6 +51,7 @@ type options struct {
 	all    bool // servers of the key
 	limit  time.Duration
 	idle   time.Duration
+	glyphs []rune   // that graphs are drawn with
 	args   []string // a sub-command
 }
 
@@ -57,10 +63,14 @@ const usage = `pteroconsole: a console for a game server on a Pterodactyl, Pelic
   pteroconsole [flags] logs              prints the daemon's recent lines
   pteroconsole [flags] servers           lists the servers of the key
   pteroconsole [flags] -all              watches all of them (or -server a,b,c); lines are: SERVER COMMAND
+  pteroconsole [flags] top               a live table of them, with their consoles; needs a terminal
 
-Without a panel it runs against a fake one with a small game in it.
+Without a panel it runs against a fake one with six servers and a small game in each.
 
 `
+
+// is reports whether the sub-command has this name.
+func (o options) is(name string) bool { return len(o.args) > 0 && o.args[0] == name }
 
 // run is the program. It returns the exit status. The end of ctx ends it gracefully.
 func run(ctx context.Context, args []string, env func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -75,8 +85,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 	if opts.config.Origin == "" && opts.config.APIKey == "" && (opts.config.Server == "" || opts.all) {
 		demo := startDemo()
 		defer demo.Close()
-		opts.config.Origin, opts.config.APIKey, opts.config.Server, opts.config.HTTPClient = demo.Origin(), demo.APIKey(), demo.ServerID(), demo.Client()
-		fmt.Fprint(stderr, demoNotice)
+		opts.config.Origin, opts.config.APIKey, opts.config.HTTPClient = demo.Origin(), demo.APIKey(), demo.Client()
+		if !opts.is("top") {
+			opts.config.Server = demo.ServerID()
+			fmt.Fprint(stderr, demoNotice)
+		}
 	}
 	if opts.limit > 0 {
 		var cancel context.CancelFunc
@@ -87,8 +100,10 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 		}
 	}
 	switch {
-	case len(opts.args) > 0 && opts.args[0] == "servers":
+	case opts.is("servers"):
 		err = listServers(ctx, opts, stdout)
+	case opts.is("top"):
+		err = top(ctx, opts, stdin, stdout)
 	case len(opts.args) > 0:
 		err = subcommand(ctx, opts, stdout)
 	case opts.isFleet():
@@ -104,7 +119,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 }
 
 func parse(args []string, env func(string) string, stderr io.Writer) (options, error) {
-	var o options
+	o := options{glyphs: drawWith(env)}
 	flags := flag.NewFlagSet("pteroconsole", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -144,7 +159,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 		}
 	}
 	wanted := []struct{ name, value string }{{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}}
-	if isList := len(o.args) > 0 && o.args[0] == "servers"; !o.all && !isList {
+	if !o.all && !o.is("servers") && !o.is("top") {
 		wanted = append(wanted, struct{ name, value string }{"-server or PTERO_SERVER", o.config.Server})
 	}
 	var missing []string
@@ -156,7 +171,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 	if n := len(missing); n > 0 && n < len(wanted) {
 		return o, fmt.Errorf("missing: %s (give all for a panel, none for the built-in fake)", strings.Join(missing, ", "))
 	}
-	if len(o.args) > 0 && o.args[0] != "servers" && o.isFleet() {
+	if len(o.args) > 0 && !o.is("servers") && !o.is("top") && o.isFleet() {
 		return o, fmt.Errorf("%s is for one server; name it with -server", o.args[0])
 	}
 	return o, checkSubcommand(o.args)
@@ -178,7 +193,7 @@ func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr 
 		view = &jsonView{stdout: stdout, stderr: stderr}
 		go readLines(quit, cancel, in, commands, view, opts.limit > 0)
 	case isTerminal(in) && isTerminal(out):
-		t, restore, err := newTerminal(in.(*os.File), out.(*os.File), opts.config.Server)
+		t, restore, err := newTerminal(in.(*os.File), out.(*os.File), opts.config.Server, opts.glyphs)
 		if err != nil {
 			return err
 		}
@@ -186,7 +201,7 @@ func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr 
 		view = t
 		go t.readCommands(quit, cancel, commands)
 	default:
-		view = &pipeView{stdout: stdout, stderr: stderr}
+		view = &pipeView{recorder: recorder{glyphs: opts.glyphs}, stdout: stdout, stderr: stderr}
 		go readLines(quit, cancel, in, commands, view, opts.limit > 0)
 	}
 	stopped := context.AfterFunc(quit, func() { _ = commands.Close() })

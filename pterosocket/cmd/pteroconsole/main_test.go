@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +17,16 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// isProgram makes the test's binary behave as the program, so that tests can put it on a terminal of its own.
+const isProgram = "PTEROCONSOLE_IS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(isProgram) != "" {
+		main()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // output is a writer that others can wait on.
 type output struct {

@@ -18,7 +18,7 @@ func checkSubcommand(args []string) error {
 		return nil
 	}
 	switch name, rest := args[0], args[1:]; {
-	case name == "run" && len(rest) > 0, (name == "logs" || name == "servers") && len(rest) == 0:
+	case name == "run" && len(rest) > 0, (name == "logs" || name == "servers" || name == "top") && len(rest) == 0:
 		return nil
 	case name == "power" && len(rest) == 1:
 		switch pterosocket.PowerAction(rest[0]) {
@@ -26,7 +26,7 @@ func checkSubcommand(args []string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is none of: run COMMAND, power start|stop|restart|kill, logs, servers", strings.Join(args, " "))
+	return fmt.Errorf("%q is none of: run COMMAND, power start|stop|restart|kill, logs, servers, top", strings.Join(args, " "))
 }
 
 // longestAnswer ends the answer on a server that is never silent.

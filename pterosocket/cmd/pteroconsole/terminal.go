@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 
@@ -17,6 +18,7 @@ import (
 // server is.
 type terminal struct {
 	*term.Terminal
+	recorder
 	out    io.Writer // beside the Terminal, for the title
 	server string
 	stats  pterosocket.Stats
@@ -24,7 +26,7 @@ type terminal struct {
 }
 
 // newTerminal puts the terminal into raw mode until restore is called.
-func newTerminal(in, out *os.File, server string) (t *terminal, restore func(), err error) {
+func newTerminal(in, out *os.File, server string, glyphs []rune) (t *terminal, restore func(), err error) {
 	fd := int(in.Fd())
 	old, err := term.MakeRaw(fd)
 	if err != nil {
@@ -34,6 +36,7 @@ func newTerminal(in, out *os.File, server string) (t *terminal, restore func(), 
 		io.Reader
 		io.Writer
 	}{in, out}, server)
+	t.glyphs = glyphs
 	stopResizing := watchSize(func() {
 		if width, height, err := term.GetSize(int(out.Fd())); err == nil && width > 0 {
 			_ = t.SetSize(width, height)
@@ -48,11 +51,26 @@ func newTerminal(in, out *os.File, server string) (t *terminal, restore func(), 
 
 // attach makes a terminal of what is in raw mode already.
 func attach(rw io.ReadWriter, server string) *terminal {
-	return &terminal{Terminal: term.NewTerminal(rw, "> "), out: rw, server: server}
+	t := &terminal{Terminal: term.NewTerminal(rw, "> "), recorder: recorder{glyphs: blocks}, out: rw, server: server}
+	t.AutoCompleteCallback = t.onKey
+	return t
+}
+
+// onKey completes what stands before the cursor when key is Tab, and shows the ways if there are several.
+func (t *terminal) onKey(line string, pos int, key rune) (newLine string, newPos int, ok bool) {
+	if key != '\t' {
+		return "", 0, false
+	}
+	completed, ways := t.complete(line[:pos])
+	if completed == line[:pos] && len(ways) > 1 {
+		t.note(strings.Join(ways[:min(len(ways), 40)], "  "))
+	}
+	return completed + line[pos:], len(completed), true
 }
 
 // show is called by one goroutine only.
 func (t *terminal) show(ev pterosocket.Event) error {
+	t.record(ev)
 	switch ev := ev.(type) {
 	case pterosocket.ConsoleOutput:
 		_, err := io.WriteString(t, ansi.Colours(ev.Line)+"\n")

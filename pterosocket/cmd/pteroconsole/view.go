@@ -24,6 +24,42 @@ type view interface {
 // A noter tells the user something.
 type noter interface{ note(text string) }
 
+// A grapher has seen a server's stats.
+type grapher interface {
+	graph() string // of the last ten minutes; "" before the first stats
+}
+
+// A recorder remembers what a server's events tell beyond the moment. Its methods may be called concurrently.
+type recorder struct {
+	glyphs  []rune
+	mu      sync.Mutex
+	usage   resources
+	players players
+}
+
+func (r *recorder) record(ev pterosocket.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch ev := ev.(type) {
+	case pterosocket.Stats:
+		r.usage.add(time.Now(), ev)
+	case pterosocket.ConsoleOutput:
+		r.players.observe(ev.Plain())
+	}
+}
+
+func (r *recorder) graph() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.usage.graph(r.glyphs)
+}
+
+func (r *recorder) complete(line string) (completed string, ways []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.players.complete(line)
+}
+
 // describe puts an event into words; "" for what is not worth one.
 func describe(ev pterosocket.Event) string {
 	switch ev := ev.(type) {
@@ -147,11 +183,13 @@ func describeCalagopus(ev pterosocket.Event) string {
 
 // pipeView writes console lines to stdout and the rest to stderr.
 type pipeView struct {
+	recorder
 	mu             sync.Mutex
 	stdout, stderr io.Writer
 }
 
 func (v *pipeView) show(ev pterosocket.Event) error {
+	v.record(ev)
 	if line, ok := ev.(pterosocket.ConsoleOutput); ok {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -204,6 +242,26 @@ func eventJSON(now time.Time, ev pterosocket.Event) ([]byte, error) {
 	return escapeControls(append(append(line, `",`...), event[1:]...)), nil
 }
 
+// firstStats returns the last stats. A daemon sends some every second, so just behind the connect it waits for the first.
+func firstStats(ctx context.Context, commands *pterosocket.Commands) (pterosocket.Stats, error) {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for range 50 {
+		if stats, ok := commands.Stats(); ok {
+			return stats, nil
+		}
+		if commands.State() == pterosocket.StateOffline {
+			return pterosocket.Stats{}, errors.New("the server is offline, so there are no stats")
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return pterosocket.Stats{}, context.Cause(ctx)
+		}
+	}
+	return pterosocket.Stats{}, errors.New("the daemon sends no stats")
+}
+
 // escapeControls escapes what JSON leaves as it is and a terminal obeys: DEL and the C1 controls.
 func escapeControls(line []byte) []byte {
 	isControl := func(r rune) bool { return r >= 0x7f && r < 0xa0 }
@@ -252,7 +310,16 @@ func readLines(quit context.Context, cancel context.CancelFunc, r io.Reader, com
 	}
 }
 
-const help = ":start :stop :restart :kill  power actions\n:logs  the daemon's recent lines\n:stats  resources now\n:help  this\n:quit  the end\nanything else is a command for the game"
+const help = `:start :stop :restart :kill  power actions
+:logs   the daemon's recent lines
+:stats  resources now
+:graph  resources in the last ten minutes
+:help   this
+:quit   the end
+Anything else is a command for the game. On a terminal Tab completes these, and the names of players that were printed.`
+
+// colonCommands are what Tab completes.
+var colonCommands = []string{":graph", ":help", ":kill", ":logs", ":quit", ":restart", ":start", ":stats", ":stop"}
 
 // execute carries out a line: a colon command of the console's own, or a command for the game.
 func execute(ctx context.Context, quit context.CancelFunc, line string, commands *pterosocket.Commands, v noter) error {
@@ -283,11 +350,20 @@ func execute(ctx context.Context, quit context.CancelFunc, line string, commands
 		case ":logs":
 			err = commands.RequestLogs(ctx)
 		case ":stats":
-			if stats, ok := commands.Stats(); ok {
+			var stats pterosocket.Stats
+			if stats, err = firstStats(ctx, commands); err == nil {
 				v.note(describeStats(stats))
-			} else {
-				err = errors.New("no stats have come yet; try again in a second")
 			}
+		case ":graph":
+			var graph string
+			if g, ok := v.(grapher); ok {
+				graph = g.graph()
+			}
+			if graph == "" {
+				err = errors.New("no stats have come yet; try again in a second")
+				break
+			}
+			v.note(graph)
 		case ":help":
 			for text := range strings.SplitSeq(help, "\n") {
 				v.note(text)

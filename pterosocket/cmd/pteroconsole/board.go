@@ -1,0 +1,162 @@
+package main
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pterosocket/pterosocket-go/internal/ansi"
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+const (
+	// boardLines is how many lines of a server's console top keeps, and boardLine how many bytes of one.
+	boardLines = 300
+	boardLine  = 1 << 10
+)
+
+// A board keeps what top shows of the servers beyond a Snapshot. One goroutine records events, another looks at it.
+type board struct {
+	mu      sync.Mutex
+	servers map[string]*entry
+	notes   []string // what concerned the fleet, the newest last
+}
+
+// An entry is a server on the board.
+type entry struct {
+	usage   resources
+	players players
+	lines   []string // may have colours, and are safe to print
+	count   uint64   // of all lines that ever came
+}
+
+func newBoard() *board { return &board{servers: make(map[string]*entry)} }
+
+// entry returns a server's. b.mu is held.
+func (b *board) entry(server string) *entry {
+	e := b.servers[server]
+	if e == nil {
+		e = new(entry)
+		b.servers[server] = e
+	}
+	return e
+}
+
+// record notes an event.
+func (b *board) record(ev pterosocket.FleetEvent) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ev.Server == "" {
+		if text := describeFleet(ev.Event); text != "" {
+			b.notes = append(b.notes[max(0, len(b.notes)-10):], ansi.Plain(text))
+		}
+		return
+	}
+	e := b.entry(ev.Server)
+	switch event := ev.Event.(type) {
+	case pterosocket.ConsoleOutput:
+		e.players.observe(event.Plain())
+		e.add(ansi.Colours(shorten(event.Line)))
+	case pterosocket.Stats:
+		e.usage.add(ev.Time, event)
+	case pterosocket.ServerRemoved:
+		if event.Err == nil {
+			delete(b.servers, ev.Server)
+		}
+	case pterosocket.ServerAdded, pterosocket.ServerChanged: // the table shows it
+	default:
+		if text := describe(event); text != "" {
+			e.add(noteLine(text))
+		}
+	}
+}
+
+// note adds the program's own words to a server's lines.
+func (b *board) note(server, text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.entry(server).add(noteLine(text))
+}
+
+func noteLine(text string) string { return "\x1b[36m* " + ansi.Plain(shorten(text)) + "\x1b[0m" }
+
+func shorten(line string) string {
+	return strings.ToValidUTF8(line[:min(len(line), boardLine)], "\uFFFD")
+}
+
+func (e *entry) add(line string) {
+	line = strings.ReplaceAll(line, "\t", "    ")
+	if len(e.lines) >= 2*boardLines { // rarely, so that a line costs little
+		e.lines = append(e.lines[:0], e.lines[len(e.lines)-boardLines:]...)
+	}
+	e.lines = append(e.lines, line)
+	e.count++
+}
+
+// console returns a server's last lines, and how many there ever were.
+func (b *board) console(server string) (lines []string, count uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.entry(server)
+	return append([]string(nil), e.lines[max(0, len(e.lines)-boardLines):]...), e.count
+}
+
+// complete completes a line that is typed for a server.
+func (b *board) complete(server, line string) (completed string, ways []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entry(server).players.complete(line)
+}
+
+// graph draws a server's last ten minutes.
+func (b *board) graph(server string, glyphs []rune) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entry(server).usage.graph(glyphs)
+}
+
+// load returns what the table shows of a server: its processor's history, and bytes a second over the network.
+func (b *board) load(server string, samples int) (cpu []float64, network float64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	u := &b.entry(server).usage
+	return u.cpu.last(samples), last(u.network)
+}
+
+// lastNote returns the newest note that concerned the fleet.
+func (b *board) lastNote() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.notes) == 0 {
+		return ""
+	}
+	return b.notes[len(b.notes)-1]
+}
+
+// serverNoter is the noter and grapher of one server on the board.
+type serverNoter struct {
+	*board
+	server string
+	glyphs []rune
+}
+
+func (n serverNoter) note(text string) { n.board.note(n.server, text) }
+func (n serverNoter) graph() string    { return n.board.graph(n.server, n.glyphs) }
+
+// A meter measures how many lines a second a server prints.
+type meter struct {
+	at    time.Time
+	count uint64
+	rate  float64
+}
+
+// measure returns the rate of the last seconds.
+func (m *meter) measure(now time.Time, count uint64) float64 {
+	switch passed := now.Sub(m.at); {
+	case m.at.IsZero() || count < m.count: // a restart counts from zero
+		*m = meter{now, count, 0}
+	case passed >= 2*time.Second:
+		*m = meter{now, count, float64(count-m.count) / passed.Seconds()}
+	}
+	return m.rate
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+// top shows the servers as a live table until the user quits, ctx ends, or the fleet does.
+func top(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) error {
+	if !isTerminal(stdin) || !isTerminal(stdout) {
+		return errors.New("top needs a terminal; in a pipe use -all, with -json for programs")
+	}
+	opts.all = opts.all || opts.config.Server == ""
+	opts.config.History = true // so that a console that is opened is not empty
+	events, fleet, err := connectFleet(ctx, opts.fleetConfig())
+	if err != nil {
+		return err
+	}
+	b := newBoard()
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		for ev := range events {
+			b.record(ev)
+		}
+	}()
+	program := tea.NewProgram(newTopModel(fleet, b, opts.glyphs),
+		tea.WithInput(stdin.(*os.File)), tea.WithOutput(stdout.(*os.File)), tea.WithoutSignalHandler())
+	watched := make(chan struct{})
+	over := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-ctx.Done():
+		case <-fleet.Done():
+		case <-over:
+		}
+		program.Quit()
+	}()
+	_, err = program.Run()
+	close(over)
+	<-watched
+	_ = fleet.Close()
+	<-recorded
+	return cmp.Or(err, fleet.Err())
+}
+
+// connectFleet connects under a context that does not end with ctx once the list has been read: the end of ctx is the
+// wish to end gracefully.
+func connectFleet(ctx context.Context, cfg pterosocket.FleetConfig) (<-chan pterosocket.FleetEvent, *pterosocket.Fleet, error) {
+	lifetime, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	events, fleet, err := pterosocket.ConnectFleet(lifetime, cfg)
+	if err != nil {
+		cancel(nil)
+		return nil, nil, err
+	}
+	if !stop() { // ctx ended in the last moment
+		go func() {
+			for range events {
+			}
+		}()
+		_ = fleet.Close()
+		return nil, nil, context.Cause(ctx)
+	}
+	return events, fleet, nil
+}

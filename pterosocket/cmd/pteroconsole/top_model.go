@@ -1,0 +1,379 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"charm.land/bubbles/v2/textinput"
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/pterosocket/pterosocket-go/internal/ansi"
+	"github.com/pterosocket/pterosocket-go/pterosocket"
+)
+
+// watched is what top shows. *pterosocket.Fleet is one.
+type watched interface {
+	Snapshot() []pterosocket.ServerSnapshot
+	Budget() pterosocket.FleetBudget
+	Commands(server string) (*pterosocket.Commands, error)
+}
+
+// topModel is the state of top. Bubble Tea calls its methods from one goroutine.
+type topModel struct {
+	fleet  watched
+	board  *board
+	glyphs []rune
+	now    func() time.Time
+
+	width, height int
+	rows          []row // those that the filter lets through, in order
+	all           int   // servers, with those that it does not
+	connected     int
+	waiting       int // servers that are to be connected
+	budget        pterosocket.FleetBudget
+	meters        map[string]*meter
+
+	selected   string // a server's ID
+	first      int    // the index of the first row on the screen
+	sortBy     column
+	descending bool
+	filter     textinput.Model
+	filtering  bool
+	asking     *question // the user must confirm
+	note       string    // shown until the next key
+	lastNote   string    // the last one of the board that was shown
+	helping    bool
+	console    *consolePane // nil: the table is shown
+}
+
+// A row is a server in the table.
+type row struct {
+	pterosocket.ServerSnapshot
+	cpu     []float64 // the last minutes
+	network float64   // bytes a second
+	lines   float64   // a second
+}
+
+// A question is what the user must confirm.
+type question struct {
+	server, name string
+	action       pterosocket.PowerAction
+}
+
+// Messages to the model.
+type (
+	refresh struct{}              // it is time to look again
+	told    struct{ text string } // what the user asked for has ended
+	typed   struct{}              // a line has been sent
+)
+
+const (
+	tableEvery   = 500 * time.Millisecond
+	consoleEvery = 100 * time.Millisecond
+	// actionTimeout bounds what a key asks for.
+	actionTimeout = 10 * time.Second
+)
+
+func newTopModel(fleet watched, b *board, glyphs []rune) *topModel {
+	m := &topModel{fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24, meters: make(map[string]*meter)}
+	m.filter = textinput.New()
+	m.filter.Prompt = "/"
+	m.filter.CharLimit = 60
+	m.look()
+	return m
+}
+
+// Init is the first thing that Bubble Tea calls.
+func (m *topModel) Init() tea.Cmd { return m.again() }
+
+// again asks for the next refresh. Whatever comes meanwhile waits for it, so a flood of lines draws no more often.
+func (m *topModel) again() tea.Cmd {
+	every := tableEvery
+	if m.console != nil {
+		every = consoleEvery
+	}
+	return tea.Tick(every, func(time.Time) tea.Msg { return refresh{} })
+}
+
+// Update deals with a key, a size or a result.
+func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
+	switch msg := msg.(type) {
+	case refresh:
+		m.look()
+		return m, m.again()
+	case tea.WindowSizeMsg:
+		m.width, m.height = msg.Width, msg.Height
+		m.look()
+	case told:
+		m.note = ansi.Plain(msg.text)
+	case typed:
+		m.look()
+	case tea.KeyPressMsg:
+		if msg.String() == "ctrl+c" {
+			return m, tea.Quit
+		}
+		return m, m.onKey(msg)
+	case tea.PasteMsg: // into a field only: in the table its letters would be keys
+		switch {
+		case m.console != nil:
+			return m, m.console.update(msg)
+		case m.filtering:
+			return m, m.updateFilter(msg)
+		}
+	}
+	return m, nil
+}
+
+// look takes a snapshot and puts the rows into order.
+func (m *topModel) look() {
+	now := m.now()
+	snapshots := m.fleet.Snapshot()
+	m.budget = m.fleet.Budget()
+	m.all, m.connected, m.waiting = len(snapshots), 0, 0
+	m.rows = m.rows[:0]
+	filter := strings.ToLower(m.filter.Value())
+	for _, s := range snapshots {
+		if s.Connected {
+			m.connected++
+		} else if s.Since.IsZero() && s.Err == nil && !unavailable(s.Server) {
+			m.waiting++
+		}
+		id := s.Server.ID
+		if m.meters[id] == nil {
+			m.meters[id] = new(meter)
+		}
+		lines := m.meters[id].measure(now, s.Metrics.ConsoleLines)
+		if filter != "" && !strings.Contains(strings.ToLower(strings.Join([]string{id, s.Server.Name, s.Server.Node, string(s.State)}, " ")), filter) {
+			continue
+		}
+		r := row{ServerSnapshot: s, lines: lines}
+		r.cpu, r.network = m.board.load(id, int(historyFor/time.Second))
+		if !s.Connected || s.State == pterosocket.StateOffline {
+			r.network = 0
+		}
+		m.rows = append(m.rows, r)
+	}
+	slices.SortStableFunc(m.rows, func(a, b row) int {
+		order := m.sortBy.compare(&a, &b)
+		if m.descending {
+			order = -order
+		}
+		return cmp.Or(order, cmp.Compare(strings.ToLower(a.Server.Name), strings.ToLower(b.Server.Name)), cmp.Compare(a.Server.ID, b.Server.ID))
+	})
+	m.scroll()
+	if note := m.board.lastNote(); note != m.lastNote {
+		m.note, m.lastNote = note, note
+	}
+	if m.console != nil {
+		m.console.look()
+	}
+}
+
+// unavailable reports whether the panel says that the server cannot be connected now.
+func unavailable(s pterosocket.Server) bool { return s.Suspended || s.Installing || s.Transferring }
+
+// index returns that of the selected row; the first if it is not there.
+func (m *topModel) index() int {
+	return max(0, slices.IndexFunc(m.rows, func(r row) bool { return r.Server.ID == m.selected }))
+}
+
+// scroll keeps the selected row on the screen.
+func (m *topModel) scroll() {
+	i, page := m.index(), m.page()
+	if len(m.rows) > 0 {
+		m.selected = m.rows[i].Server.ID
+	}
+	m.first = min(max(m.first, i-page+1), i)
+	m.first = max(0, min(m.first, len(m.rows)-page))
+}
+
+// page is how many rows the screen has room for.
+func (m *topModel) page() int { return max(1, m.height-3) }
+
+// move selects another row.
+func (m *topModel) move(by int) {
+	if len(m.rows) == 0 {
+		return
+	}
+	m.selected = m.rows[max(0, min(len(m.rows)-1, m.index()+by))].Server.ID
+	m.scroll()
+}
+
+func (m *topModel) onKey(key tea.KeyPressMsg) tea.Cmd {
+	m.note = ""
+	switch {
+	case m.console != nil:
+		return m.onConsoleKey(key)
+	case m.asking != nil:
+		q := m.asking
+		m.asking = nil
+		if key.String() != "y" && key.String() != "Y" {
+			m.note = "nothing was done"
+			return nil
+		}
+		return m.power(q)
+	case m.filtering:
+		switch key.String() {
+		case "enter":
+			m.filtering = false
+			m.filter.Blur()
+			return nil
+		case "esc":
+			m.clearFilter()
+			return nil
+		case "up", "down":
+		default:
+			return m.updateFilter(key)
+		}
+	case m.helping:
+		m.helping = false
+		return nil
+	}
+	switch key.String() {
+	case "q":
+		return tea.Quit
+	case "up", "k":
+		m.move(-1)
+	case "down", "j":
+		m.move(1)
+	case "pgup":
+		m.move(-m.page())
+	case "pgdown", "space":
+		m.move(m.page())
+	case "home", "g":
+		m.move(-len(m.rows))
+	case "end", "G":
+		m.move(len(m.rows))
+	case "/":
+		m.filtering = true
+		return m.filter.Focus()
+	case "esc":
+		m.clearFilter()
+	case "?", "h":
+		m.helping = true
+	case "enter":
+		return m.open()
+	case "S", "T", "R", "K":
+		m.ask(map[string]pterosocket.PowerAction{"S": pterosocket.PowerStart, "T": pterosocket.PowerStop,
+			"R": pterosocket.PowerRestart, "K": pterosocket.PowerKill}[key.String()])
+	default:
+		m.sort(key.String())
+	}
+	return nil
+}
+
+func (m *topModel) updateFilter(msg tea.Msg) tea.Cmd {
+	var cmd tea.Cmd
+	m.filter, cmd = m.filter.Update(msg)
+	m.look()
+	return cmd
+}
+
+func (m *topModel) clearFilter() {
+	m.filtering = false
+	m.filter.Blur()
+	m.filter.Reset()
+	m.look()
+}
+
+// sort sorts by the column that a key stands for; the other way round if it does so already.
+func (m *topModel) sort(key string) {
+	for i, c := range columns {
+		if c.key != key {
+			continue
+		}
+		if by := column(i); m.sortBy == by {
+			m.descending = !m.descending
+		} else {
+			m.sortBy, m.descending = by, c.number != nil
+		}
+		m.look()
+	}
+}
+
+// ask asks whether an action is meant.
+func (m *topModel) ask(action pterosocket.PowerAction) {
+	if len(m.rows) == 0 {
+		return
+	}
+	s := m.rows[m.index()].Server
+	m.asking = &question{s.ID, ansi.Plain(cmp.Or(s.Name, s.ID)), action}
+}
+
+// power does what has been confirmed.
+func (m *topModel) power(q *question) tea.Cmd {
+	return func() tea.Msg {
+		commands, err := m.fleet.Commands(q.server)
+		if err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+			defer cancel()
+			err = commands.WritePower(ctx, q.action)
+		}
+		if err != nil {
+			return told{fmt.Sprintf("%s: no %s: %v", q.name, q.action, err)}
+		}
+		return told{fmt.Sprintf("%s: %s has been sent", q.name, q.action)}
+	}
+}
+
+// open shows the selected server's console.
+func (m *topModel) open() tea.Cmd {
+	if len(m.rows) == 0 {
+		return nil
+	}
+	s := m.rows[m.index()].Server
+	m.console = newConsolePane(m.board, s.ID)
+	m.console.look()
+	return m.console.input.Focus()
+}
+
+func (m *topModel) onConsoleKey(key tea.KeyPressMsg) tea.Cmd {
+	c := m.console
+	switch key.String() {
+	case "esc":
+		m.console = nil
+		return nil
+	case "pgup":
+		c.up(m.page() - 1)
+	case "pgdown":
+		c.up(1 - m.page())
+	case "tab":
+		c.complete()
+	case "enter":
+		line := c.take()
+		if name := strings.TrimSpace(line); name == "" {
+			return nil
+		} else if name == ":quit" || name == ":q" || name == ":exit" {
+			m.console = nil
+			return nil
+		}
+		return m.send(c.server, line)
+	default:
+		return c.update(key)
+	}
+	return nil
+}
+
+// send carries out a line that was typed for a server.
+func (m *topModel) send(server, line string) tea.Cmd {
+	to := serverNoter{m.board, server, m.glyphs}
+	return func() tea.Msg {
+		commands, err := m.fleet.Commands(server)
+		if err == nil {
+			ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+			defer cancel()
+			err = execute(ctx, func() {}, line, commands, to)
+			if err == nil {
+				err = context.Cause(ctx)
+			}
+		}
+		if err != nil {
+			to.note(err.Error())
+		}
+		return typed{}
+	}
+}
