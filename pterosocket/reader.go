@@ -30,14 +30,9 @@ func (s *session) read() error {
 	for {
 		data, err := s.conn.Read(s.cfg.ReadLimit)
 		if err != nil {
-			if !errors.Is(err, ErrFrameTooLong) {
-				return fmt.Errorf("reading from the daemon: %w", err)
+			if err = s.readFailed(err); err != nil {
+				return err
 			}
-			r.burst.frames++
-			s.flush()
-			s.count.framesSkipped.Add(1)
-			s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit",
-				s.cfg.ReadLimit)})
 			continue
 		}
 		r.burst.frames++
@@ -51,15 +46,33 @@ func (s *session) read() error {
 		s.flush()
 		frame, err := decoder.Decode(data)
 		if err != nil {
-			s.count.framesSkipped.Add(1)
-			s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w",
-				printable(s.cleanText(string(data[:min(len(data), 4<<10)])), 80), err)})
+			s.decodeFailed(data, err)
 			continue
 		}
 		if err := s.handle(toEvent(frame)); err != nil {
 			return err
 		}
 	}
+}
+
+// readFailed reports a frame that was too long. It returns any other error, which ends the session.
+func (s *session) readFailed(err error) error {
+	if !errors.Is(err, ErrFrameTooLong) {
+		return fmt.Errorf("reading from the daemon: %w", err)
+	}
+	s.reader.burst.frames++
+	s.flush()
+	s.count.framesSkipped.Add(1)
+	s.owner.emit(Error{Err: fmt.Errorf("a frame of more than %d bytes was skipped; Config.ReadLimit sets the limit",
+		s.cfg.ReadLimit)})
+	return nil
+}
+
+// decodeFailed reports a frame that cannot be read.
+func (s *session) decodeFailed(data []byte, err error) {
+	s.count.framesSkipped.Add(1)
+	s.owner.emit(Error{Err: fmt.Errorf("the daemon sent a frame that cannot be read, %q: %w",
+		printable(s.cleanText(string(data[:min(len(data), 4<<10)])), 80), err)})
 }
 
 // handle does what an event other than a console line requires of the session, and hands the event on. An error ends

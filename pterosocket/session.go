@@ -21,6 +21,10 @@ import (
 //	write  is the only one that writes: auths first, then commands in order, and pings (writer.go)
 //	renew  logs in, catches up on missed lines, and renews the token (renewer.go, catchup.go)
 //
+// Go starts a new stack with the average size in use of all stacks, rounded up to a power of two. That average is just
+// below 2 KiB, the least. So these three keep little on the stack while they wait: functions of their own do the work in
+// between.
+//
 // When the context ends, close marks the session as closing and closes the connection. That ends read.
 //
 // mu guards shared. The other fields are set before the goroutines start, are safe for concurrent use, or are named
