@@ -52,44 +52,34 @@ func (s *session) renew(ctx context.Context) error {
 	if aside(func() { err = s.establish(ctx) }); err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	var (
-		last    = time.Now() // when the token was last renewed
-		spacing = backoff.Backoff{Min: s.cfg.Backoff.Min, Max: s.cfg.Backoff.Max}
-		gap     time.Duration // from the last renewal to the next one that the daemon asks for; 0: not chosen yet
-		timer   = time.NewTimer(time.Hour)
-	)
-	defer timer.Stop()
+	r := renewals{last: time.Now()}
+	r.spacing.Min, r.spacing.Max = s.cfg.Backoff.Min, s.cfg.Backoff.Max
 	for {
 		if s.console.isHolding() {
 			aside(func() { s.catchUp(ctx) })
 		}
-		why, at := s.nextRenewal()
-		if why != due {
-			// Tokens that are refused as soon as they have been accepted must not cause a loop.
-			if gap == 0 && time.Since(last) < time.Minute {
-				gap = max(spacing.Next(), secondRule)
-			} else if gap == 0 {
-				spacing.Reset()
-				gap = time.Millisecond
-			}
-			at = earliest(at, last.Add(gap))
-		}
-		if wait := time.Until(at); wait > 0 {
-			timer.Reset(wait)
+		why, wait := s.nextRenewal(&r)
+		if wait > 0 {
 			select {
-			case <-timer.C:
+			case <-time.After(wait):
 			case <-s.wake:
 			case <-ctx.Done():
 				return nil
 			}
-			timer.Stop()
 			continue
 		}
 		if aside(func() { err = s.renewOnce(ctx, why) }); err != nil {
 			return ignoreEnd(ctx, err)
 		}
-		last, gap = time.Now(), 0
+		r.last, r.gap = time.Now(), 0
 	}
+}
+
+// renewals is what the renewer knows of those before.
+type renewals struct {
+	last    time.Time // when the token was last renewed
+	spacing backoff.Backoff
+	gap     time.Duration // between the last renewal and the next that the daemon asks for; 0: none yet
 }
 
 func earliest(a, b time.Time) time.Time {
@@ -105,15 +95,25 @@ func (s *session) trigger(why string) {
 	signal(s.wake)
 }
 
-// nextRenewal returns why to renew next, and the latest time for it. That is when the token is due. If the daemon takes
+// nextRenewal returns why to renew next, and how long to wait at most: until the token is due. If the daemon takes
 // nothing until the renewal, there is no such time: the spacing of renewals decides.
-func (s *session) nextRenewal() (why string, at time.Time) {
+func (s *session) nextRenewal(r *renewals) (why string, wait time.Duration) {
 	p := s.look()
-	at = p.token.RenewAt
+	at := p.token.RenewAt
 	if p.phase == refused {
 		at = time.Now().Add(time.Hour)
 	}
-	return cmp.Or(p.wanted, due), at
+	if p.wanted == "" {
+		return due, time.Until(at)
+	}
+	// Tokens that are refused as soon as they have been accepted must not become a loop.
+	if r.gap == 0 && time.Since(r.last) < time.Minute {
+		r.gap = max(r.spacing.Next(), secondRule)
+	} else if r.gap == 0 {
+		r.spacing.Reset()
+		r.gap = time.Millisecond
+	}
+	return p.wanted, time.Until(earliest(at, r.last.Add(r.gap)))
 }
 
 // ignoreEnd drops an error that only says that ctx has ended. It would hide the reason.
