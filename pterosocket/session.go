@@ -44,6 +44,7 @@ type session struct {
 	wake        chan struct{} // tells the renewer to look again; room for one
 	writing     sync.Mutex    // held while a message is being written
 	reader      readerState
+	watch       statsWatch // of the writer
 
 	mu     sync.Mutex
 	shared shared

@@ -24,76 +24,103 @@ const (
 	statsOverdue = 5 * time.Second
 )
 
+// writerState is what the writer alone uses.
+type writerState struct {
+	settled   time.Time          // when the next message may be sent
+	pong      <-chan error       // gets the outcome of the ping under way; nil: there is none
+	enough    context.CancelFunc // ends that ping
+	unsettled bool               // a message was sent, and no pong of a later ping has come
+	isEarlier bool               // the ping under way was sent before that message
+}
+
 // write is the writer: the only goroutine that writes messages and pings, apart from children that it waits for.
 //
 // A daemon handles each message in a goroutine of its own. So two messages that arrive together are handled in either
 // order. But the daemon answers pings in the loop that starts these goroutines. So the writer sends a ping after each
 // message. It sends the next message no earlier than pace.Settle after the pong. An auth or a kill waits for neither,
 // since its order does not matter.
-func (s *session) write(ctx context.Context) (err error) {
-	var (
-		settled   time.Time    // when the next message may be sent
-		pong      <-chan error // gets the outcome of the ping under way; nil: there is none
-		unsettled bool         // a message was sent, and no pong of a later ping has come
-		isEarlier bool         // the ping under way was sent before that message
-		tick      = time.Tick(s.cfg.PingInterval)
-		stats     = statsWatch{since: time.Now()}
-	)
-	enough := func() {}
-	defer func() {
-		if enough(); pong != nil {
-			<-pong
-		}
-	}()
-	ping := func(f func(context.Context) error) {
-		pong, enough = beside(ctx, f)
-	}
-	for ctx.Err() == nil {
-		var due <-chan time.Time
-		if r := s.queue.next(); r != nil && (r.list() < others || !unsettled) {
-			delay := s.pace.Delay(time.Now(), r.event, r.list() < others)
-			if r.list() == others {
-				delay = max(delay, time.Until(settled))
-			}
-			if delay <= 0 {
-				var sent bool
-				if aside(func() { sent, err = s.writeOne(ctx, r) }); err != nil {
-					return err
-				}
-				if sent && r.event != wire.Auth {
-					unsettled, isEarlier = true, pong != nil
-				}
-				if unsettled && pong == nil {
-					ping(s.barrier)
-				}
-				continue
-			}
-			due = time.After(delay)
+func (s *session) write(ctx context.Context) error {
+	var w writerState
+	s.watch.since = time.Now()
+	defer w.end()
+	tick := time.Tick(s.cfg.PingInterval)
+	for {
+		due, err := s.writeDue(ctx, &w)
+		if err != nil || ctx.Err() != nil {
+			return err // close settles the requests that wait
 		}
 		select {
 		case <-due:
 		case <-s.queue.wake:
 		case <-tick:
-			stats.look(s)
-			if pong == nil {
-				ping(s.keepAlive)
+			s.watch.look(s)
+			if w.pong == nil {
+				w.ping(ctx, s.keepAlive)
 			}
-		case err := <-pong:
-			pong = nil
-			if enough(); err != nil {
+		case err := <-w.pong:
+			if err = s.onPong(ctx, &w, err); err != nil {
 				return err
-			}
-			switch {
-			case unsettled && isEarlier:
-				isEarlier = false
-				ping(s.barrier)
-			case unsettled:
-				unsettled, settled = false, time.Now().Add(pace.Settle)
 			}
 		case <-ctx.Done():
 		}
 	}
-	return nil // close settles the requests that wait
+}
+
+// writeDue writes what may be written now. due gets a value when more may be written. It is nil if something else must
+// happen first.
+func (s *session) writeDue(ctx context.Context, w *writerState) (due <-chan time.Time, err error) {
+	for ctx.Err() == nil {
+		r := s.queue.next()
+		if r == nil || r.list() == others && w.unsettled {
+			break
+		}
+		delay := s.pace.Delay(time.Now(), r.event, r.list() < others)
+		if r.list() == others {
+			delay = max(delay, time.Until(w.settled))
+		}
+		if delay > 0 {
+			return time.After(delay), nil
+		}
+		var sent bool
+		if aside(func() { sent, err = s.writeOne(ctx, r) }); err != nil {
+			return nil, err
+		}
+		if sent && r.event != wire.Auth {
+			w.unsettled, w.isEarlier = true, w.pong != nil
+		}
+		if w.unsettled && w.pong == nil {
+			w.ping(ctx, s.barrier)
+		}
+	}
+	return nil, nil
+}
+
+// onPong deals with the end of a ping.
+func (s *session) onPong(ctx context.Context, w *writerState, err error) error {
+	w.pong = nil
+	if w.enough(); err != nil {
+		return err
+	}
+	switch {
+	case w.unsettled && w.isEarlier:
+		w.isEarlier = false
+		w.ping(ctx, s.barrier)
+	case w.unsettled:
+		w.unsettled, w.settled = false, time.Now().Add(pace.Settle)
+	}
+	return nil
+}
+
+func (w *writerState) ping(ctx context.Context, f func(context.Context) error) {
+	w.pong, w.enough = beside(ctx, f)
+}
+
+// end ends the ping under way, if there is one.
+func (w *writerState) end() {
+	if w.pong != nil {
+		w.enough()
+		<-w.pong
+	}
 }
 
 // beside runs f in a goroutine of its own. enough ends f's context. outcome gets f's error.
