@@ -144,7 +144,7 @@ var defaultHTTPClient = sync.OnceValue(func() *http.Client {
 	t.DisableKeepAlives = true
 	// A request's buffers are soon garbage. With many connections they would leave holes in the memory that stays in
 	// use.
-	t.ReadBufferSize, t.WriteBufferSize = 1<<10, 1<<10
+	t.ReadBufferSize, t.WriteBufferSize = 512, 512
 	return &http.Client{Transport: t}
 })
 
