@@ -325,8 +325,9 @@ var colour = regexp.MustCompile(`\x1b\[(\d+;)*([349]\d|10\d)(;\d+)*m`)
 func TestNoColour(t *testing.T) {
 	srv := pterotest.NewServer(pterotest.Config{})
 	defer srv.Close()
-	s := onTerminal(t, srv, []string{"NO_COLOR=1"}, "top")
-	s.wait("1 connected", "running")
+	srv.AddServer(pterotest.ServerConfig{Name: "zeta"}) // the row that is not selected has colours
+	s := onTerminal(t, srv, []string{"NO_COLOR=1", "PTERO_SERVER="}, "top")
+	s.wait("2 connected", "zeta             Node 1   running")
 	s.send("q")
 	s.end(0)
 	s.mu.Lock()
