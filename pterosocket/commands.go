@@ -99,6 +99,13 @@ func (c *client) standing() (*session, error) {
 	return s, nil
 }
 
+// isEstablished reports whether the connection is up, and on the first one the server's status has come, or has been
+// waited for. By then the daemon has subscribed the client to the server's events.
+func (c *client) isEstablished() bool {
+	s, err := c.standing()
+	return err == nil && s.look().stood
+}
+
 // ignored returns why a daemon would ignore the packet in silence, as far as the library knows. Otherwise it returns
 // nil.
 func (c *client) ignored(packet Packet) error {

@@ -266,11 +266,10 @@ func (f *Fleet) restart(m *member) {
 	}
 }
 
-// Ready waits until every server is connected or has ended for good. It does not wait for servers that are suspended,
-// being installed or being transferred. A daemon subscribes a client just after it accepts the token, so a line that is
-// printed in that instant may be missed. If the budget does not keep the remaining servers alive, Ready returns an
-// error for which errors.Is(err, ErrRateLimited) holds. If ctx ends first, it returns context.Cause(ctx). After the
-// fleet's end it returns Err, or ErrClosed if Err is nil.
+// Ready waits until every server is connected, in the sense of Connect, or has ended for good. It does not wait for
+// servers that are suspended, being installed or being transferred. If the budget does not keep the remaining servers
+// alive, Ready returns an error for which errors.Is(err, ErrRateLimited) holds. If ctx ends first, it returns
+// context.Cause(ctx). After the fleet's end it returns Err, or ErrClosed if Err is nil.
 func (f *Fleet) Ready(ctx context.Context) error {
 	for {
 		changed := f.watch()
@@ -301,7 +300,7 @@ func (f *Fleet) progress() (waiting, surplus int) {
 	defer f.mu.Unlock()
 	for _, m := range f.members {
 		switch {
-		case m.hasEnded(), m.gone, m.holds&isUnavailable != 0, (&Commands{m.client}).Connected():
+		case m.hasEnded(), m.gone, m.holds&isUnavailable != 0, m.client.isEstablished():
 		case m.holds&isSurplus != 0:
 			surplus++
 		default:

@@ -110,13 +110,12 @@ func (w *watcher) names(server string) string {
 	return strings.Join(names, " ")
 }
 
-// ready waits until all stand and the daemons have subscribed them, which happens just behind accepting their tokens.
+// ready waits until all are connected. By then the daemons have subscribed them.
 func (w *watcher) ready() {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	must(w.t, w.Ready(ctx))
-	time.Sleep(100 * time.Millisecond) // virtual
 }
 
 // snapshot returns that of one server.

@@ -146,7 +146,7 @@ func (s *session) establish(ctx context.Context) error {
 
 // awaitStatus waits for the first status of a first connection, up to statusGrace.
 func (s *session) awaitStatus(ctx context.Context) {
-	if s.reconnects > 0 || s.early {
+	if s.reconnects > 0 {
 		return
 	}
 	timer := time.NewTimer(statusGrace)

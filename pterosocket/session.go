@@ -98,7 +98,6 @@ type sessionConfig struct {
 	console    *console
 	dial       func(context.Context, *tokens.Token) (Conn, error)
 	reconnects int             // how many connections came before; 0: none
-	early      bool            // a first connection is established even without a status
 	connecting context.Context // ends the session, unless it is established by then
 	stands     func()          // called once, when the connection is established
 	soft       context.Context // ends the session: gracefully, if its cause is errClosing

@@ -262,7 +262,7 @@ func (c *client) open(a *attempts) (*session, error) {
 	}
 	a.notFound = false
 	sc := sessionConfig{
-		owner: c, cfg: &c.cfg, tokens: &c.tokens, first: tok, count: &c.count, console: c.console, early: c.member != nil,
+		owner: c, cfg: &c.cfg, tokens: &c.tokens, first: tok, count: &c.count, console: c.console,
 		soft: c.soft, hard: c.hard, connecting: a.connecting,
 		dial: func(ctx context.Context, tok *tokens.Token) (Conn, error) {
 			c.member.count(hostOf(tok.Socket))
@@ -280,6 +280,7 @@ func (c *client) open(a *attempts) (*session, error) {
 			a.cancel()
 			a.connecting = c.soft // from now on there is no deadline
 			c.connects <- nil
+			c.member.announce()
 			c.cfg.Logger.Info("connected", "socket", tok.Socket)
 		}
 	}

@@ -22,6 +22,7 @@ const (
 	Calagopus
 )
 
+// String returns the panel's name.
 func (d Dialect) String() string {
 	switch d {
 	case Pterodactyl:
