@@ -273,6 +273,7 @@ func (c *client) open(a *attempts) (*session, error) {
 		sc.reconnects = int(c.count.reconnects.Load()) + 1
 		sc.stands = func() {
 			c.count.reconnects.Add(1)
+			c.member.announce()
 			c.cfg.Logger.Info("connected", "socket", tok.Socket, "reconnects", c.count.reconnects.Load())
 		}
 	} else { // it must be established before ConnectTimeout
