@@ -479,3 +479,22 @@ func TestNobodyReadsTheChannel(t *testing.T) {
 		}
 	})
 }
+
+// A long answer is bounded, by MaxLines if that is more than the usual bound.
+func TestRunLongAnswers(t *testing.T) {
+	const most = 10_000
+	many := make([]string, most+5000)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	virtual(t, pterotest.Config{Game: func(string) []string { return many }}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		for asked, want := range map[int]int{0: most, 10: 10, most: most, most + 2000: most + 2000} {
+			lines, err := c.Run(t.Context(), "list", pterosocket.RunOptions{MaxLines: asked, Idle: time.Second})
+			if len(lines) != want || !slices.Equal(lines, many[:want]) || (err != nil) != (asked == 0) {
+				t.Errorf("at most %d: %d lines, %v", asked, len(lines), err)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}

@@ -17,7 +17,7 @@ type RunOptions struct {
 
 const maxRunLines = 10_000
 
-var errTooManyLines = fmt.Errorf("more than %d lines followed; use RunOptions.Until, Idle or MaxLines", maxRunLines)
+var errTooManyLines = fmt.Errorf("%d lines followed and none ended the answer; use RunOptions.Until, Idle or MaxLines", maxRunLines)
 
 // Run sends a command and returns the console lines that follow it, including the echo, until opts say that the answer
 // is complete. Daemons do not tell which lines answer a command, so on a busy server other lines are among them. The
@@ -36,7 +36,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 	if idle == 0 && opts.Until == nil && opts.MaxLines == 0 {
 		idle = time.Second
 	}
-	a := &answer{came: make(chan struct{}, 1)}
+	a := &answer{came: make(chan struct{}, 1), most: max(maxRunLines, opts.MaxLines)}
 	defer c.c.addTap(a.see)()
 	if err := <-c.c.submit(ctx, CommandPacket(command), a.begin); err != nil {
 		return nil, err
@@ -81,6 +81,7 @@ func (c *Commands) Run(ctx context.Context, command string, opts RunOptions) ([]
 // Run.
 type answer struct {
 	came chan struct{} // says that there is something to take; room for one
+	most int           // lines that wait to be taken
 
 	mu    sync.Mutex
 	begun bool
@@ -114,7 +115,7 @@ func (a *answer) see(ev Event) {
 	switch ev := ev.(type) {
 	case ConsoleOutput:
 		a.lines = append(a.lines, ev.Line)
-		if len(a.lines) >= maxRunLines { // Until is slower than the console
+		if len(a.lines) >= a.most { // Until is slower than the console
 			a.err = errTooManyLines
 		}
 	case Close:
