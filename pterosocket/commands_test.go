@@ -490,7 +490,13 @@ func TestRunLongAnswers(t *testing.T) {
 	virtual(t, pterotest.Config{Game: func(string) []string { return many }}, func(t *testing.T, srv *pterotest.Server) {
 		c := connect(t, config(srv))
 		for asked, want := range map[int]int{0: most, 10: 10, most: most, most + 2000: most + 2000} {
-			lines, err := c.Run(t.Context(), "list", pterosocket.RunOptions{MaxLines: asked, Idle: time.Second})
+			slow := func(line string) bool { // all lines have come before it returns for the first
+				if line == "0" {
+					time.Sleep(time.Second)
+				}
+				return false
+			}
+			lines, err := c.Run(t.Context(), "list", pterosocket.RunOptions{MaxLines: asked, Idle: time.Second, Until: slow})
 			if len(lines) != want || !slices.Equal(lines, many[:want]) || (err != nil) != (asked == 0) {
 				t.Errorf("at most %d: %d lines, %v", asked, len(lines), err)
 			}
