@@ -20,7 +20,7 @@ const (
 type Options struct {
 	// Labels are added to every series, such as {"panel": "eu"}. Two collectors in one registry need different ones.
 	Labels prometheus.Labels
-	// MaxServers bounds how many servers have series of their own, the first ones. 0: DefaultMaxServers.
+	// MaxServers bounds how many servers have series of their own, the first ones. 0 or less: DefaultMaxServers.
 	MaxServers int
 }
 
@@ -61,7 +61,7 @@ func newCollector(opt Options, budget func() pterosocket.FleetBudget, servers fu
 	c := &collector{
 		servers: servers,
 		budget:  budget,
-		most:    cmp.Or(opt.MaxServers, DefaultMaxServers),
+		most:    cmp.Or(max(0, opt.MaxServers), DefaultMaxServers),
 		info:    desc("server_info", "What the panel says of the server. Always 1.", "server", "uuid", "name", "node"),
 		state:   desc("server_state", "1 for the power state that the server is in; 0 for all while not connected.", "server", "state"),
 		count:   desc("servers", "Servers that are connected or to be connected."),

@@ -222,4 +222,8 @@ func TestBoundedCardinality(t *testing.T) {
 	if all, out := value(got, "servers"), value(got, "servers_left_out"); all != "10" || out != "6" {
 		t.Errorf("%s servers, %s left out", all, out)
 	}
+	got = scrape(t, prom.NewFleetCollector(fleet, prom.Options{MaxServers: -1})) // as if it were not set
+	if n := len(got["pterosocket_connected"].GetMetric()); n != 10 {
+		t.Errorf("with a negative bound %d servers have series", n)
+	}
 }
