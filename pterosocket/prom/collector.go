@@ -36,8 +36,9 @@ type collector struct {
 	allowed, asked, waits, spare *prometheus.Desc
 }
 
-// NewCollector returns a collector for single connections. It may be used concurrently, and after the connections have
-// ended. It has no goroutine and need not be closed.
+// NewCollector returns a collector for single connections. The label server is Config.Server as you wrote it. Of several
+// connections to one server only the first has series. The collector may be used concurrently, and after the connections
+// have ended. It has no goroutine and need not be closed.
 func NewCollector(opt Options, connections ...*pterosocket.Commands) prometheus.Collector {
 	return newCollector(opt, nil, func() []pterosocket.ServerSnapshot {
 		all := make([]pterosocket.ServerSnapshot, len(connections))
@@ -65,7 +66,7 @@ func newCollector(opt Options, budget func() pterosocket.FleetBudget, servers fu
 		info:    desc("server_info", "What the panel says of the server. Always 1.", "server", "uuid", "name", "node"),
 		state:   desc("server_state", "1 for the power state that the server is in; 0 for all while not connected.", "server", "state"),
 		count:   desc("servers", "Servers that are connected or to be connected."),
-		leftOut: desc("servers_left_out", "Servers without series of their own, since there are more than MaxServers."),
+		leftOut: desc("servers_left_out", "Servers without series of their own: those beyond MaxServers, and second connections to a server."),
 		allowed: desc("fleet_requests_per_minute", "Requests that the fleet may send to the panel in a minute."),
 		asked:   desc("fleet_requests_total", "Requests that the fleet has sent to the panel."),
 		waits:   desc("fleet_requests_waiting", "Requests to the panel that wait for their turn."),
@@ -99,7 +100,6 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	all := c.servers()
 	send(c.count, prometheus.GaugeValue, float64(len(all)))
-	send(c.leftOut, prometheus.GaugeValue, float64(max(0, len(all)-c.most)))
 	taken := make(map[string]bool)
 	for i := range all[:min(len(all), c.most)] {
 		s := &all[i]
@@ -107,7 +107,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if taken[id] { // a series twice would fail the whole scrape
 			id = label(s.Server.UUID)
 		}
-		if taken[id] {
+		if id == "" || taken[id] {
 			continue
 		}
 		taken[id] = true
@@ -121,6 +121,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
+	send(c.leftOut, prometheus.GaugeValue, float64(len(all)-len(taken)))
 	if c.budget != nil {
 		b := c.budget()
 		send(c.allowed, prometheus.GaugeValue, float64(b.RequestsPerMinute))

@@ -227,3 +227,34 @@ func TestBoundedCardinality(t *testing.T) {
 		t.Errorf("with a negative bound %d servers have series", n)
 	}
 }
+
+// A second connection to a server has no series, under no name at all either, and is counted as left out.
+func TestConnectionsToOneServer(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	var connections []*pterosocket.Commands
+	for range 3 {
+		events, commands, err := pterosocket.Connect(t.Context(), pterosocket.Config{
+			Origin: srv.Origin(), APIKey: srv.APIKey(), Server: srv.ServerID(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = commands.Close() })
+		go func() {
+			for range events {
+			}
+		}()
+		connections = append(connections, commands)
+	}
+	got := scrape(t, prom.NewCollector(prom.Options{}, connections...))
+	if n := len(got["pterosocket_connected"].GetMetric()); n != 1 {
+		t.Errorf("%d servers have series", n)
+	}
+	if v := value(got, "connected", "server="+srv.ServerID()); v != "1" {
+		t.Errorf("the first connection is shown as %s", v)
+	}
+	if all, out := value(got, "servers"), value(got, "servers_left_out"); all != "3" || out != "2" {
+		t.Errorf("%s servers, %s left out", all, out)
+	}
+}
