@@ -3,6 +3,7 @@ package prom
 import (
 	"cmp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -148,7 +149,15 @@ func stateOf(s pterosocket.State) string {
 	return otherState
 }
 
-// label makes a label's value of a text that others have written.
+// label makes a label's value of a text that others have written. It cuts a long text between two characters.
 func label(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), maxLabel)], "\uFFFD")
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if len(text) <= maxLabel {
+		return text
+	}
+	end := maxLabel
+	for !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }

@@ -228,6 +228,23 @@ func TestBoundedCardinality(t *testing.T) {
 	}
 }
 
+// A long name is cut between two of its characters, and what was not UTF-8 does not make it longer.
+func TestLongNames(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	srv.SetName("x" + strings.Repeat("世", 100))
+	bad := srv.AddServer(pterotest.ServerConfig{Name: strings.Repeat("a\xff", 100)})
+	got := scrape(t, prom.NewFleetCollector(fleetOf(t, srv), prom.Options{}))
+	for id, name := range map[string]string{
+		srv.ServerID(): "x" + strings.Repeat("世", 42),
+		bad.ServerID(): strings.Repeat("a\uFFFD", 32),
+	} {
+		if value(got, "server_info", "server="+id, "name="+name) != "1" {
+			t.Errorf("%s is not called %s: %v", id, name, got["pterosocket_server_info"])
+		}
+	}
+}
+
 // A second connection to a server has no series, under no name at all either, and is counted as left out.
 func TestConnectionsToOneServer(t *testing.T) {
 	srv := pterotest.NewServer(pterotest.Config{})
