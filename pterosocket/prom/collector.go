@@ -11,17 +11,20 @@ import (
 )
 
 const (
-	// DefaultMaxServers is how many servers a collector exports unless Options says otherwise.
+	// DefaultMaxServers is how many servers have series of their own unless Options says otherwise.
 	DefaultMaxServers = 5000
-	// maxLabel bounds a label's value, in bytes. Users name their servers.
+	// maxLabel bounds a label's value, in bytes. Users choose the names of their servers.
 	maxLabel = 128
 )
 
 // Options of a collector. The zero value is ready to use.
 type Options struct {
-	// Labels are added to every series, such as {"panel": "eu"}. Two collectors in one registry need different ones.
+	// Labels are added to every series, such as {"panel": "eu"}. Collectors in one registry need the same label names
+	// with different values, or Register fails. It also fails for the names server, uuid, name, node and state, which
+	// are taken.
 	Labels prometheus.Labels
-	// MaxServers bounds how many servers have series of their own, the first ones. 0 or less: DefaultMaxServers.
+	// MaxServers bounds how many servers have series of their own. The first ones have them. 0 or less:
+	// DefaultMaxServers.
 	MaxServers int
 }
 
@@ -50,8 +53,9 @@ func NewCollector(opt Options, connections ...*pterosocket.Commands) prometheus.
 	})
 }
 
-// NewFleetCollector returns a collector for a fleet and its servers, whichever they are at the time of a scrape. It may
-// be used concurrently, and after the fleet has ended. It has no goroutine and need not be closed.
+// NewFleetCollector returns a collector for a fleet and for the servers that the fleet has at the time of each scrape. It
+// may be used concurrently, and after the fleet has ended. It has no goroutine and need not be closed. Register it once:
+// a second Register of the same fleet with the same Labels fails.
 func NewFleetCollector(fleet *pterosocket.Fleet, opt Options) prometheus.Collector {
 	return newCollector(opt, fleet.Budget, fleet.Snapshot)
 }
@@ -64,14 +68,14 @@ func newCollector(opt Options, budget func() pterosocket.FleetBudget, servers fu
 		servers: servers,
 		budget:  budget,
 		most:    cmp.Or(max(0, opt.MaxServers), DefaultMaxServers),
-		info:    desc("server_info", "What the panel says of the server. Always 1.", "server", "uuid", "name", "node"),
-		state:   desc("server_state", "1 for the power state that the server is in; 0 for all while not connected.", "server", "state"),
-		count:   desc("servers", "Servers that are connected or to be connected."),
+		info:    desc("server_info", "The server's identifiers, name and node, as the panel reports them. Always 1.", "server", "uuid", "name", "node"),
+		state:   desc("server_state", "1 for the power state that the server is in, 0 for the others. All are 0 while it is not connected.", "server", "state"),
+		count:   desc("servers", "Servers, connected or not. One that has ended for good counts until it leaves the fleet."),
 		leftOut: desc("servers_left_out", "Servers without series of their own: those beyond MaxServers, and second connections to a server."),
 		allowed: desc("fleet_requests_per_minute", "Requests that the fleet may send to the panel in a minute."),
-		asked:   desc("fleet_requests_total", "Requests that the fleet has sent to the panel."),
+		asked:   desc("fleet_requests_total", "Requests that the fleet has sent to the panel, for lists and tokens."),
 		waits:   desc("fleet_requests_waiting", "Requests to the panel that wait for their turn."),
-		spare:   desc("fleet_surplus_servers", "Servers that are not connected, since the budget of requests does not keep them alive."),
+		spare:   desc("fleet_surplus_servers", "Servers that are not connected because the fleet's budget of requests cannot renew their tokens."),
 	}
 	for _, m := range metrics {
 		c.metrics = append(c.metrics, desc(m.name, m.help, "server"))
@@ -91,7 +95,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. It takes one snapshot.
+// Collect implements prometheus.Collector. It takes one snapshot and makes no requests.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		for i, l := range labels {
@@ -149,7 +153,7 @@ func stateOf(s pterosocket.State) string {
 	return otherState
 }
 
-// label makes a label's value of a text that others have written. It cuts a long text between two characters.
+// label turns a text that others have written into a label's value. It cuts a long text between two characters.
 func label(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if len(text) <= maxLabel {

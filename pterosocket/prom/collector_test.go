@@ -228,6 +228,38 @@ func TestBoundedCardinality(t *testing.T) {
 	}
 }
 
+// Several collectors work in one registry if their labels have the same names and other values.
+func TestOneRegistry(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	fleet := fleetOf(t, srv)
+	reg := prometheus.NewPedanticRegistry()
+	for _, test := range []struct {
+		labels prometheus.Labels
+		ok     bool
+	}{
+		{prometheus.Labels{"panel": "eu"}, true},
+		{prometheus.Labels{"panel": "us"}, true},
+		{prometheus.Labels{"panel": "us"}, false},
+		{prometheus.Labels{"region": "us"}, false},
+		{prometheus.Labels{"server": "us"}, false},
+		{nil, false},
+	} {
+		if err := reg.Register(prom.NewFleetCollector(fleet, prom.Options{Labels: test.labels})); (err == nil) != test.ok {
+			t.Errorf("%v: %v", test.labels, err)
+		}
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "pterosocket_connected" && len(f.GetMetric()) != 2 {
+			t.Errorf("two panels with a server each have %v", f.GetMetric())
+		}
+	}
+}
+
 // A long name is cut between two of its characters, and what was not UTF-8 does not make it longer.
 func TestLongNames(t *testing.T) {
 	srv := pterotest.NewServer(pterotest.Config{})
