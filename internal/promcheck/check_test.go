@@ -100,8 +100,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// rules returns the alerts' expressions by their names.
-func rules(t *testing.T) map[string]string {
+// rules returns the alerts by their names.
+func rules(t *testing.T) map[string]rulefmt.Rule {
 	data, err := os.ReadFile(docs + "alerts.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -110,13 +110,13 @@ func rules(t *testing.T) map[string]string {
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
-	exprs := make(map[string]string)
+	all := make(map[string]rulefmt.Rule)
 	for _, g := range groups.Groups {
 		for _, r := range g.Rules {
-			exprs[r.Alert] = r.Expr
+			all[r.Alert] = r
 		}
 	}
-	return exprs
+	return all
 }
 
 // firing returns the alerts that fire after ten minutes of these series, with their servers. for: is not considered.
@@ -124,8 +124,8 @@ func firing(t *testing.T, series string) (alerts []string) {
 	store := promqltest.LoadedStorage(t, "load 1m\n  "+strings.TrimSpace(series))
 	defer store.Close()
 	engine := promqltest.NewTestEngine(t, false, 0, 10000)
-	for name, expr := range rules(t) {
-		query, err := engine.NewInstantQuery(t.Context(), store, nil, expr, time.Unix(0, 0).Add(10*time.Minute))
+	for name, rule := range rules(t) {
+		query, err := engine.NewInstantQuery(t.Context(), store, nil, rule.Expr, time.Unix(0, 0).Add(10*time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -145,12 +145,12 @@ func firing(t *testing.T, series string) (alerts []string) {
 // The rules parse as Prometheus parses them, ask for metrics that exist, and fire when they should and not else.
 func TestAlerts(t *testing.T) {
 	names := exported(t)
-	exprs := rules(t)
-	if len(exprs) != 5 {
-		t.Errorf("%d rules", len(exprs))
+	all := rules(t)
+	if len(all) != 5 {
+		t.Errorf("%d rules", len(all))
 	}
-	for expr := range maps.Values(exprs) {
-		checkExpr(t, names, expr)
+	for rule := range maps.Values(all) {
+		checkExpr(t, names, rule.Expr)
 	}
 	const calm = `
 		pterosocket_connected{server="a"} 1x10
@@ -170,6 +170,64 @@ func TestAlerts(t *testing.T) {
 	} {
 		if got := firing(t, series); !slices.Equal(got, want) {
 			t.Errorf("%s\nfires %q, not %q", series, got, want)
+		}
+	}
+}
+
+// everFires reports whether an alert fires in twenty minutes of these series. They are scraped at full minutes. The rule
+// is evaluated once a minute, as Prometheus does by default, some time after each scrape.
+func everFires(t *testing.T, alert, series string, after time.Duration) bool {
+	store := promqltest.LoadedStorage(t, "load 1m\n  "+strings.TrimSpace(series))
+	defer store.Close()
+	engine := promqltest.NewTestEngine(t, false, 0, 10000)
+	rule := rules(t)[alert]
+	active := time.Duration(-1)
+	for at := after; at < 20*time.Minute; at += time.Minute {
+		query, err := engine.NewInstantQuery(t.Context(), store, nil, rule.Expr, time.Unix(0, 0).Add(at))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := query.Exec(t.Context()).Vector()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := len(result)
+		query.Close()
+		switch {
+		case n == 0:
+			active = -1
+		case active < 0:
+			active = at
+		}
+		if active >= 0 && at-active >= time.Duration(rule.For) {
+			return true
+		}
+	}
+	return false
+}
+
+// With the durations of the rules and Prometheus' default intervals, alerts fire in time and not too early.
+func TestAlertsInTime(t *testing.T) {
+	const token, lost = "PterosocketTokenNotRenewed", "PterosocketServerNotConnected"
+	for _, test := range []struct {
+		name, alert, series string
+		want                bool
+	}{
+		{"a token ends", token, `pterosocket_connected{server="a"} 1x9 0x9
+			pterosocket_token_expiry_time_seconds{server="a"} 599x9 stale`, true},
+		{"the same between two scrapes", token, `pterosocket_connected{server="a"} 1x9 0x9
+			pterosocket_token_expiry_time_seconds{server="a"} 570x9 stale`, true},
+		{"renewed in time, just after a scrape", token, `pterosocket_connected{server="a"} 1x20
+			pterosocket_token_expiry_time_seconds{server="a"} 600x8 1082x8 1562x8`, false},
+		{"renewed a minute late, after a 429", token, `pterosocket_connected{server="a"} 1x20
+			pterosocket_token_expiry_time_seconds{server="a"} 625x9 1163x6 1643x9`, false},
+		{"the last servers of a full fleet at its start", lost, `pterosocket_connected{server="a"} 0x7 1x12`, false},
+		{"a daemon that is gone", lost, `pterosocket_connected{server="a"} 1 0x20`, true},
+	} {
+		for _, after := range []time.Duration{0, time.Second, 30 * time.Second, 59 * time.Second} {
+			if got := everFires(t, test.alert, test.series, after); got != test.want {
+				t.Errorf("%s, %v after a scrape: it fires: %v", test.name, after, got)
+			}
 		}
 	}
 }
