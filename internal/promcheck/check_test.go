@@ -60,31 +60,48 @@ func checkExpr(t *testing.T, names map[string]bool, expr string) {
 	}
 }
 
-// Every query of the dashboard parses, and asks for metrics that exist.
-func TestDashboard(t *testing.T) {
+// dashboard is what the tests look at in grafana.json.
+type dashboard struct {
+	Panels []struct {
+		Title, Type string
+		Targets     []struct{ Expr string }
+		FieldConfig struct {
+			Defaults struct {
+				Thresholds struct{ Steps []any }
+			}
+		}
+	}
+	Templating struct {
+		List []struct{ Query any }
+	}
+}
+
+func readDashboard(t *testing.T) (d dashboard) {
 	data, err := os.ReadFile(docs + "grafana.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr string }
-		}
-		Templating struct {
-			List []struct{ Query any }
-		}
-	}
-	if err := json.Unmarshal(data, &dashboard); err != nil {
+	if err := json.Unmarshal(data, &d); err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// filled replaces the variables of the dashboard's queries.
+var filled = strings.NewReplacer("$panel", ".*", "$server", ".*", "$__rate_interval", "4m")
+
+// Every query of the dashboard parses, and asks for metrics that exist.
+func TestDashboard(t *testing.T) {
+	dashboard := readDashboard(t)
 	names := exported(t)
-	fill := strings.NewReplacer("$panel", ".*", "$server", ".*", "$__rate_interval", "1m")
 	queries := 0
 	for _, p := range dashboard.Panels {
 		for _, target := range p.Targets {
-			checkExpr(t, names, fill.Replace(target.Expr))
+			checkExpr(t, names, filled.Replace(target.Expr))
 			queries++
+		}
+		if p.Type == "stat" && len(p.FieldConfig.Defaults.Thresholds.Steps) == 0 {
+			t.Errorf("%s has no thresholds; by default everything from 80 on is red", p.Title)
 		}
 	}
 	if queries < 15 {
@@ -96,6 +113,50 @@ func TestDashboard(t *testing.T) {
 			if !names[name] {
 				t.Errorf("%s: nobody exports %s", query, name)
 			}
+		}
+	}
+}
+
+// Every panel shows something, also when two programs watch the same servers.
+func TestDashboardShowsSomething(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	events, fleet, err := pterosocket.ConnectFleet(t.Context(), pterosocket.FleetConfig{
+		Config:            pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey()},
+		RequestsPerMinute: 6000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fleet.Close()
+	for ev := range events {
+		if _, ok := ev.Event.(pterosocket.Stats); ok {
+			break
+		}
+	}
+	for fleet.Snapshot()[0].Metrics.PingRTT == 0 { // the first ping would take half a minute
+		commands, err := fleet.Commands(srv.ServerID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := commands.WriteCommand(t.Context(), "list"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := series(t, prom.NewFleetCollector(fleet, prom.Options{Labels: prometheus.Labels{"panel": "eu", "instance": "a"}}))
+	store := promqltest.LoadedStorage(t, "load 1m\n"+one+strings.ReplaceAll(one, `instance="a"`, `instance="b"`))
+	defer store.Close()
+	engine := promqltest.NewTestEngine(t, false, 0, 10000)
+	for _, p := range readDashboard(t).Panels {
+		for _, target := range p.Targets {
+			query, err := engine.NewInstantQuery(t.Context(), store, nil, filled.Replace(target.Expr), time.Unix(0, 0).Add(10*time.Minute))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result, err := query.Exec(t.Context()).Vector(); err != nil || len(result) == 0 {
+				t.Errorf("%s shows %v: %v", p.Title, result, err)
+			}
+			query.Close()
 		}
 	}
 }
