@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -305,5 +307,32 @@ func TestConnectionsToOneServer(t *testing.T) {
 	}
 	if all, out := value(got, "servers"), value(got, "servers_left_out"); all != "3" || out != "2" {
 		t.Errorf("%s servers, %s left out", all, out)
+	}
+}
+
+// The page on metrics lists every metric that is exported, and no other.
+func TestMetricsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[a-z][^|]*) \\|").FindAllStringSubmatch(string(page), -1) {
+		for _, name := range regexp.MustCompile("`([a-z_]+)").FindAllStringSubmatch(row[1], -1) {
+			documented["pterosocket_"+name[1]] = true
+		}
+	}
+	descs := make(chan *prometheus.Desc, 1000)
+	prom.NewFleetCollector(new(pterosocket.Fleet), prom.Options{}).Describe(descs)
+	close(descs)
+	for d := range descs {
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
+		if !documented[name] {
+			t.Errorf("%s is not in docs/metrics.md", name)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/metrics.md lists %s, which nobody exports", name)
 	}
 }
