@@ -146,6 +146,8 @@ func TestRefusedBeforeAnythingIsSent(t *testing.T) {
 		srv.ExpireTokens()
 		must(t, c.RequestStats(ctx))
 		nextWhere(c, func(ev pterosocket.AuthSuccess) bool { return slices.Contains(ev.Permissions, "*") })
+		_, err = c.AwaitState(ctx, pterosocket.StateOffline) // what was known of it has gone with the token
+		must(t, err)
 		wantError(t, c.WriteCommand(ctx, "list"), pterosocket.ErrServerOffline)
 		wantError(t, c.RequestLogs(ctx), pterosocket.ErrServerOffline)
 		_, err = c.Run(ctx, "list", pterosocket.RunOptions{})

@@ -38,7 +38,7 @@ func (f *Fleet) Metrics() Metrics {
 // FleetBudget says how a fleet uses its budget of requests to the panel.
 type FleetBudget struct {
 	RequestsPerMinute int    // the most that the fleet sends
-	Requests          uint64 // sent so far, for lists and credentials
+	Requests          uint64 // sent so far, for lists, lookups and credentials
 	Waiting           int    // requests that wait for their turn
 	Surplus           int    // servers that are not connected because the budget cannot renew their tokens
 }

@@ -1,22 +1,28 @@
 package pterosocket
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ServerSnapshot is what is known about a server at one moment.
 type ServerSnapshot struct {
 	Server       Server    // of a single connection only its ID, which is Config.Server
 	Connected    bool      // the connection is up and authenticated
 	Since        time.Time // when the current or last connection was first authenticated; zero: there was none
-	LastFrame    time.Time // when the daemon last sent something; zero: it never has
+	LastFrame    time.Time // when the last frame came; pongs do not count, and a server that is offline sends none
 	State        State     // "" while not connected, and until the daemon reports it
 	Stats        Stats     // the last ones of this connection; zero before the first
-	Metrics      Metrics   // since Connect; in a fleet, since the server was added or restarted
+	Metrics      Metrics   // since Connect; in a fleet, since the server was added or restarted, but Dropped since it was added
 	QueuedEvents int       // events that wait for the consumer, besides those in the channel
 	QueuedBytes  int       // their size
-	Err          error     // why the last connection or attempt ended; nil once the next one is up
-	NextAttempt  time.Time // not before this; zero: connected, ended for good, or waiting for its turn
+	Err          error     // why it is not connected; nil: it is, or was not tried yet, or Close ended it
+	NextAttempt  time.Time // not before this; zero: no attempt is planned, or one is under way
 	TokenExpires time.Time // when the token in use ends; zero: there is none
 }
+
+// errWithheld tells why a connection that is still up does not count as connected.
+var errWithheld = fmt.Errorf("%w: the token has ended and no fresh one has been accepted, or the connection is just ending", ErrNotConnected)
 
 // Snapshot returns what is known about the connection now. It makes no requests. It works after the end, too.
 func (c *Commands) Snapshot() ServerSnapshot {
@@ -53,6 +59,8 @@ func (c *client) snapshot() ServerSnapshot {
 	}
 	if s.Connected {
 		s.State = c.state
+	} else if s.Err == nil && !c.since.IsZero() {
+		s.Err = errWithheld
 	}
 	if c.hasStats {
 		s.Stats = c.stats

@@ -100,3 +100,34 @@ func TestFleetBudget(t *testing.T) {
 		}
 	})
 }
+
+// While the panel gives out no token, the connection that is still up does not count, and the snapshot says why.
+func TestSnapshotWithoutAToken(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		time.Sleep(7 * time.Minute)
+		srv.InterceptPanel(func(w responseWriter, _ *request) bool { w.WriteHeader(500); return true })
+		time.Sleep(200 * time.Second)
+		if s := c.Snapshot(); s.Connected || s.Err == nil || s.Since.IsZero() {
+			t.Errorf("%+v", s)
+		}
+		srv.ResetPanel()
+		must(t, c.Ready(t.Context()))
+		if s := c.Snapshot(); !s.Connected || s.Err != nil {
+			t.Errorf("with a token again: %+v", s)
+		}
+	})
+}
+
+// A server that was never tried has no failed attempts, however the fleet ends.
+func TestNoAttemptIsNoFailure(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		srv.AddServer(pterotest.ServerConfig{}).Suspend()
+		w := watch(t, fleetConfig(srv))
+		w.ready()
+		must(t, w.Close())
+		if n := w.Metrics().FailedAttempts; n != 0 {
+			t.Errorf("%d failed attempts", n)
+		}
+	})
+}

@@ -155,11 +155,12 @@ func (c *client) next(a *attempts, s *session, err error) error {
 		a.delays.Skip(herdSteps)
 		a.delays.Max = c.cfg.Backoff.Max
 		a.failures, a.connected = 0, true
-	} else {
-		c.count.failedAttempts.Add(1)
 	}
 	if c.soft.Err() != nil {
 		return context.Cause(c.soft)
+	}
+	if !stood {
+		c.count.failedAttempts.Add(1)
 	}
 	if a.failure == nil || a.connecting.Err() == nil && !errors.Is(err, tokens.ErrBudget) {
 		a.failure = err

@@ -34,7 +34,7 @@ var metrics = []metric{
 	gauge("queued_bytes", "Size of the events that wait for the consumer.",
 		func(s *pterosocket.ServerSnapshot) (float64, bool) { return float64(s.QueuedBytes), true }),
 
-	counter("events_total", "Frames that the daemon sent. Each holds one event.", func(m *pterosocket.Metrics) uint64 { return m.EventsReceived }),
+	counter("frames_total", "Frames that the daemon sent. Each holds one event.", func(m *pterosocket.Metrics) uint64 { return m.EventsReceived }),
 	counter("received_bytes_total", "Size of the frames that the daemon sent, uncompressed.",
 		func(m *pterosocket.Metrics) uint64 { return m.BytesReceived }),
 	counter("console_lines_total", "Console lines, recovered and dropped ones included.",
