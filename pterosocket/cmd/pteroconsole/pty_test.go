@@ -115,6 +115,13 @@ func (s *session) shown() string {
 	return s.screen.String()
 }
 
+// written returns all that the terminal was sent.
+func (s *session) written() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.raw.String()
+}
+
 // wait waits until the screen shows all parts.
 func (s *session) wait(parts ...string) {
 	s.t.Helper()
@@ -161,9 +168,14 @@ func (s *session) end(status int) {
 	if err != nil || *after != *s.before {
 		s.t.Errorf("the terminal is not as it was: %v", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	raw := s.raw.String()
+	const mark = "\x1b]0;read to here\x07" // what the program wrote comes before it
+	if _, err := s.tty.WriteString(mark); err != nil {
+		s.t.Fatal(err)
+	}
+	for !strings.HasSuffix(s.written(), mark) {
+		<-s.changed
+	}
+	raw := s.written()
 	if on, off := strings.LastIndex(raw, "\x1b[?1049h"), strings.LastIndex(raw, "\x1b[?1049l"); on > off {
 		s.t.Error("the alternate screen is left on")
 	}
@@ -330,9 +342,7 @@ func TestNoColour(t *testing.T) {
 	s.wait("2 connected", "zeta             Node 1   running")
 	s.send("q")
 	s.end(0)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if raw := s.raw.String(); colour.MatchString(raw) {
+	if raw := s.written(); colour.MatchString(raw) {
 		t.Errorf("colours: %q", raw)
 	}
 }
