@@ -148,3 +148,11 @@ func TestCompletion(t *testing.T) {
 		t.Errorf("%d names", len(p.names))
 	}
 }
+
+// Where nothing remembers stats, :graph does not promise that they come.
+func TestGraphWithoutAGrapher(t *testing.T) {
+	err := execute(t.Context(), nil, ":graph", nil, &jsonView{})
+	if err == nil || !strings.Contains(err.Error(), "several servers") {
+		t.Error(err)
+	}
+}

@@ -374,6 +374,23 @@ func TestConsoleOnATerminal(t *testing.T) {
 	s.end(0)
 }
 
+// While the daemon is away, a line that waits for it keeps nobody from leaving, and :help helps.
+func TestLeavingWithoutAConnection(t *testing.T) {
+	for _, leave := range []string{"\x03", "\x04", ":quit\r"} {
+		srv := pterotest.NewServer(pterotest.Config{})
+		s := onTerminal(t, srv, nil)
+		s.wait("connected;")
+		srv.SetDown(true)
+		s.wait("connection lost")
+		s.send("list\r:help\r" + leave)
+		s.end(0)
+		if shown := s.shown(); strings.Contains(shown, "was not sent") {
+			t.Errorf("%q waits for the connection:\n%s", leave, shown)
+		}
+		srv.Close()
+	}
+}
+
 // In a pipe whose reader goes, the program ends and says so.
 func TestHeadOfAPipe(t *testing.T) {
 	srv := pterotest.NewServer(pterotest.Config{})

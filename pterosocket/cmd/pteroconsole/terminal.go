@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/term"
 
@@ -106,17 +107,37 @@ func (t *terminal) summary() string {
 // title returns what sets a terminal's title.
 func title(text string) string { return "\x1b]0;" + ansi.Plain(text) + "\x07" }
 
-// readCommands sends what is typed, until Ctrl-C, Ctrl-D or :quit.
+// readCommands sends what is typed, until Ctrl-C, Ctrl-D or :quit. A line that waits for the connection does not keep
+// those from being heard; what is still to be sent then has a second.
 func (t *terminal) readCommands(quit context.Context, cancel context.CancelFunc, commands *pterosocket.Commands) {
 	defer cancel()
 	t.note("connected; :help lists the console's own commands, Ctrl-C ends it")
+	lines, sent := make(chan string, 100), make(chan struct{})
+	go func() {
+		defer close(sent)
+		for line := range lines {
+			if err := execute(quit, cancel, line, commands, t); err != nil {
+				t.note(err.Error())
+			}
+		}
+	}()
 	for quit.Err() == nil {
 		line, err := t.ReadLine()
-		if err != nil && !errors.Is(err, term.ErrPasteIndicator) {
-			return
+		if err != nil && !errors.Is(err, term.ErrPasteIndicator) || isQuit(line) {
+			break
 		}
-		if err := execute(quit, cancel, line, commands, t); err != nil {
-			t.note(err.Error())
+		select {
+		case lines <- line:
+		default:
+			t.note(fmt.Sprintf("%q was not sent: too many lines wait", line))
 		}
+	}
+	close(lines)
+	timer := time.NewTimer(answerFor)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	case <-quit.Done():
 	}
 }

@@ -345,9 +345,10 @@ func (m *topModel) onConsoleKey(key tea.KeyPressMsg) tea.Cmd {
 		c.complete()
 	case "enter":
 		line := c.take()
-		if name := strings.TrimSpace(line); name == "" {
+		if strings.TrimSpace(line) == "" {
 			return nil
-		} else if name == ":quit" || name == ":q" || name == ":exit" {
+		}
+		if isQuit(line) {
 			m.console = nil
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -321,15 +322,40 @@ Anything else is a command for the game. On a terminal Tab completes these, and 
 // colonCommands are what Tab completes.
 var colonCommands = []string{":graph", ":help", ":kill", ":logs", ":quit", ":restart", ":start", ":stats", ":stop"}
 
+// readyFor is how long a line waits for the connection.
+const readyFor = 10 * time.Second
+
+// isQuit reports whether a line asks for the end.
+func isQuit(line string) bool {
+	line = strings.TrimSpace(line)
+	return line == ":quit" || line == ":q" || line == ":exit"
+}
+
 // execute carries out a line: a colon command of the console's own, or a command for the game.
 func execute(ctx context.Context, quit context.CancelFunc, line string, commands *pterosocket.Commands, v noter) error {
 	line = strings.TrimSpace(line)
-	if line == "" {
+	switch name, rest, _ := strings.Cut(line, " "); {
+	case line == "":
 		return nil
+	case isQuit(line):
+		quit()
+		return nil
+	case !strings.HasPrefix(line, ":"):
+	case rest != "":
+		return fmt.Errorf("%s takes no argument", name)
+	case name == ":help":
+		for text := range strings.SplitSeq(help, "\n") {
+			v.note(text)
+		}
+		return nil
+	case name == ":graph":
+		return showGraph(v)
+	case !slices.Contains(colonCommands, name):
+		return fmt.Errorf("unknown: %s; :help lists what there is", name)
 	}
 	// A pipe does not know when the connection stands; a person who typed while it was away would be surprised by a late
 	// command.
-	ready, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ready, cancel := context.WithTimeout(ctx, readyFor)
 	defer cancel()
 	if err := commands.Ready(ready); err != nil {
 		if ctx.Err() != nil {
@@ -338,44 +364,35 @@ func execute(ctx context.Context, quit context.CancelFunc, line string, commands
 		return fmt.Errorf("%q was not sent: not connected", line)
 	}
 	var err error
-	switch name, rest, _ := strings.Cut(line, " "); {
-	case !strings.HasPrefix(line, ":"):
-		err = commands.WriteCommand(ctx, line)
-	case rest != "":
-		err = fmt.Errorf("%s takes no argument", name)
-	default:
-		switch name {
-		case ":start", ":stop", ":restart", ":kill":
-			err = commands.WritePower(ctx, pterosocket.PowerAction(name[1:]))
-		case ":logs":
-			err = commands.RequestLogs(ctx)
-		case ":stats":
-			var stats pterosocket.Stats
-			if stats, err = firstStats(ctx, commands); err == nil {
-				v.note(describeStats(stats))
-			}
-		case ":graph":
-			var graph string
-			if g, ok := v.(grapher); ok {
-				graph = g.graph()
-			}
-			if graph == "" {
-				err = errors.New("no stats have come yet; try again in a second")
-				break
-			}
-			v.note(graph)
-		case ":help":
-			for text := range strings.SplitSeq(help, "\n") {
-				v.note(text)
-			}
-		case ":quit", ":q", ":exit":
-			quit()
-		default:
-			err = fmt.Errorf("unknown: %s; :help lists what there is", name)
+	switch line {
+	case ":start", ":stop", ":restart", ":kill":
+		err = commands.WritePower(ctx, pterosocket.PowerAction(line[1:]))
+	case ":logs":
+		err = commands.RequestLogs(ctx)
+	case ":stats":
+		var stats pterosocket.Stats
+		if stats, err = firstStats(ctx, commands); err == nil {
+			v.note(describeStats(stats))
 		}
+	default:
+		err = commands.WriteCommand(ctx, line)
 	}
 	if err != nil && (ctx.Err() != nil || errors.Is(err, pterosocket.ErrClosed)) {
 		return nil
 	}
 	return err
+}
+
+// showGraph draws what v has seen, if it is one that looks.
+func showGraph(v noter) error {
+	g, ok := v.(grapher)
+	if !ok {
+		return errors.New(":graph is not there with -json, nor with several servers; top has it")
+	}
+	graph := g.graph()
+	if graph == "" {
+		return errors.New("no stats have come yet; try again in a second")
+	}
+	v.note(graph)
+	return nil
 }
