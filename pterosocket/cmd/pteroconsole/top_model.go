@@ -47,7 +47,8 @@ type topModel struct {
 	note       string    // shown until the next key
 	lastNote   string    // the last one of the board that was shown
 	helping    bool
-	console    *consolePane // nil: the table is shown
+	console    *consolePane        // nil: the table is shown
+	unsent     map[string][]string // lines that were typed, by server; the first is on its way
 }
 
 // A row is a server in the table.
@@ -66,20 +67,21 @@ type question struct {
 
 // Messages to the model.
 type (
-	refresh struct{}              // it is time to look again
-	told    struct{ text string } // what the user asked for has ended
-	typed   struct{}              // a line has been sent
+	refresh struct{}                // it is time to look again
+	told    struct{ text string }   // what the user asked for has ended
+	sent    struct{ server string } // the first of a server's unsent lines has been, or cannot be
 )
 
 const (
 	tableEvery   = 500 * time.Millisecond
 	consoleEvery = 100 * time.Millisecond
-	// actionTimeout bounds what a key asks for.
+	// actionTimeout bounds what a key asks for, once there is a connection.
 	actionTimeout = 10 * time.Second
 )
 
 func newTopModel(fleet watched, b *board, glyphs []rune) *topModel {
-	m := &topModel{fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24, meters: make(map[string]*meter)}
+	m := &topModel{fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24,
+		meters: make(map[string]*meter), unsent: make(map[string][]string)}
 	m.filter = textinput.New()
 	m.filter.Prompt = "/"
 	m.filter.CharLimit = 60
@@ -110,8 +112,11 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.look()
 	case told:
 		m.note = ansi.Plain(msg.text)
-	case typed:
+	case sent:
 		m.look()
+		if m.unsent[msg.server] = m.unsent[msg.server][1:]; len(m.unsent[msg.server]) > 0 {
+			return m, m.send(msg.server)
+		}
 	case tea.KeyPressMsg:
 		if msg.String() == "ctrl+c" {
 			return m, tea.Quit
@@ -352,20 +357,24 @@ func (m *topModel) onConsoleKey(key tea.KeyPressMsg) tea.Cmd {
 			m.console = nil
 			return nil
 		}
-		return m.send(c.server, line)
+		m.unsent[c.server] = append(m.unsent[c.server], line)
+		if len(m.unsent[c.server]) == 1 { // otherwise it waits for those before it
+			return m.send(c.server)
+		}
 	default:
 		return c.update(key)
 	}
 	return nil
 }
 
-// send carries out a line that was typed for a server.
-func (m *topModel) send(server, line string) tea.Cmd {
+// send carries out the first unsent line of a server.
+func (m *topModel) send(server string) tea.Cmd {
+	line := m.unsent[server][0]
 	to := serverNoter{m.board, server, m.glyphs}
 	return func() tea.Msg {
 		commands, err := m.fleet.Commands(server)
 		if err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), readyFor+actionTimeout)
 			defer cancel()
 			err = execute(ctx, func() {}, line, commands, to)
 			if err == nil {
@@ -375,6 +384,6 @@ func (m *topModel) send(server, line string) tea.Cmd {
 		if err != nil {
 			to.note(err.Error())
 		}
-		return typed{}
+		return sent{server}
 	}
 }

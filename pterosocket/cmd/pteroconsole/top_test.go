@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
 	xansi "github.com/charmbracelet/x/ansi"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
+	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
 // scene is what a topModel watches in a test.
@@ -52,7 +55,8 @@ func press(t *testing.T, m *topModel, keys ...string) {
 			k = tea.Key{Code: []rune(key)[0], Text: key}
 		}
 		if _, cmd := m.Update(tea.KeyPressMsg(k)); cmd != nil && key != "/" { // the cursor of the filter blinks
-			if msg, ok := cmd().(told); ok {
+			switch msg := cmd().(type) {
+			case told, sent:
 				m.Update(msg)
 			}
 		}
@@ -215,7 +219,6 @@ func TestTopConsole(t *testing.T) {
 	if fmt.Sprint(s.asked) != "[a]" {
 		t.Errorf("asked %v", s.asked)
 	}
-	m.Update(typed{})
 	wantScreen(t, m, "line 5049\n", "* nobody is there")
 	press(t, m, "up")
 	wantScreen(t, m, "> list")
@@ -230,4 +233,57 @@ func TestTopConsole(t *testing.T) {
 	if n := len(m.board.servers["a"].lines); n > 2*boardLines {
 		t.Errorf("%d lines are kept", n)
 	}
+}
+
+// What is typed ahead reaches the server in its order, though each line may have to wait.
+func TestTopSendsInOrder(t *testing.T) {
+	s := &scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n", 1)}}
+	m := sceneModel(s)
+	press(t, m, "enter")
+	enter := func(line string) tea.Cmd {
+		m.console.input.SetValue(line)
+		_, cmd := m.Update(tea.KeyPressMsg(tea.Key{Code: tea.KeyEnter}))
+		return cmd
+	}
+	first := enter("one")
+	if enter("two") != nil || enter("three") != nil {
+		t.Fatal("a line overtakes")
+	}
+	for n := 1; first != nil; n++ {
+		msg := first()
+		if len(s.asked) != n {
+			t.Errorf("asked %v", s.asked)
+		}
+		_, first = m.Update(msg)
+	}
+	if len(s.asked) != 3 {
+		t.Errorf("asked %v", s.asked)
+	}
+}
+
+// A line that finds no connection is told not to have been sent.
+func TestTopNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := pterotest.NewServer(pterotest.Config{InMemory: true})
+		defer srv.Close()
+		events, fleet, err := pterosocket.ConnectFleet(t.Context(), pterosocket.FleetConfig{
+			Config: pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey(), HTTPClient: srv.Client()}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBoard()
+		var recording sync.WaitGroup
+		recording.Go(func() {
+			for ev := range events {
+				b.record(ev)
+			}
+		})
+		defer recording.Wait()
+		defer fleet.Close()
+		srv.SetDown(true)
+		synctest.Wait()
+		m := newTopModel(fleet, b, blocks)
+		press(t, m, "enter", "l", "i", "s", "t", "enter")
+		wantScreen(t, m, `* "list" was not sent: not connected`)
+	})
 }
