@@ -80,8 +80,12 @@ func (b *board) note(server, text string) {
 
 func noteLine(text string) string { return "\x1b[36m* " + ansi.Plain(shorten(text)) + "\x1b[0m" }
 
+// shorten cuts what is too long to be kept, and does not keep the rest of it in memory.
 func shorten(line string) string {
-	return strings.ToValidUTF8(line[:min(len(line), boardLine)], "\uFFFD")
+	if len(line) <= boardLine {
+		return line
+	}
+	return strings.Clone(strings.ToValidUTF8(line[:boardLine], "")) + " (cut)"
 }
 
 func (e *entry) add(line string) {
@@ -115,12 +119,18 @@ func (b *board) graph(server string, glyphs []rune) string {
 	return b.entry(server).usage.graph(glyphs)
 }
 
-// load returns what the table shows of a server: its processor's history, and bytes a second over the network.
-func (b *board) load(server string, samples int) (cpu []float64, network float64) {
+// cpu returns the last values of a server's processor.
+func (b *board) cpu(server string, samples int) []float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u := &b.entry(server).usage
-	return u.cpu.last(samples), last(u.network)
+	return b.entry(server).usage.cpu.last(samples)
+}
+
+// network returns how many bytes a second go over a server's network.
+func (b *board) network(server string) float64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entry(server).usage.network.latest()
 }
 
 // lastNote returns the newest note that concerned the fleet.

@@ -35,6 +35,14 @@ func (h *history) last(n int) []float64 {
 	return all[max(0, len(all)-n):]
 }
 
+// latest returns the last value; 0 if there is none.
+func (h *history) latest() float64 {
+	if len(h.values) == 0 {
+		return 0
+	}
+	return h.values[(h.next+len(h.values)-1)%len(h.values)]
+}
+
 // blocks are what a graph is drawn with, where the terminal can show them, and plain what it is drawn with elsewhere.
 var (
 	blocks = []rune("▁▂▃▄▅▆▇█")
@@ -130,14 +138,7 @@ func (u *resources) graph(glyphs []rune) string {
 	}
 	return fmt.Sprintf("cpu %s %.1f%%  mem %s %s  net %s %s/s", draw(u.cpu, 0), u.last.CPUAbsolute,
 		draw(u.memory, float64(u.last.MemoryLimitBytes)), bytesText(float64(u.last.MemoryBytes)),
-		draw(u.network, 0), bytesText(last(u.network)))
-}
-
-func last(h history) float64 {
-	if v := h.last(1); len(v) > 0 {
-		return v[0]
-	}
-	return 0
+		draw(u.network, 0), bytesText(u.network.latest()))
 }
 
 // bytesText writes a size in at most five columns: 512, 1.5K, 12M, 999G.

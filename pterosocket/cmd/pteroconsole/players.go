@@ -17,22 +17,35 @@ const (
 	maxName    = 32
 )
 
-// What games print of players, behind the time and the thread that stand before it.
-var (
-	joined = regexp.MustCompile(`(?:^|[\]:] +)([\pL\pN_.\-]{1,32}) (?:joined|left) the game`)
-	said   = regexp.MustCompile(`(?:^|[\]:] +)<([\pL\pN_.\-]{1,32})> `)
-	listed = regexp.MustCompile(`players online: ?(.*)$`)
+// What games print of players, behind the time and the thread that stand before it. The patterns are slow, and most lines
+// lack even the words.
+var patterns = []struct {
+	words   string
+	pattern *regexp.Regexp
+}{
+	{" joined the game", regexp.MustCompile(`(?:^|[\]:] +)([\pL\pN_.\-]+) joined the game`)},
+	{" left the game", regexp.MustCompile(`(?:^|[\]:] +)([\pL\pN_.\-]+) left the game`)},
+	{"> ", regexp.MustCompile(`(?:^|[\]:] +)<([\pL\pN_.\-]+)> `)},
+}
+
+const (
+	listWords = "players online:"
+	maxList   = 16 << 10 // bytes of a line that is looked at
 )
 
 // observe looks for names in a line, which has no escape sequences.
 func (p *players) observe(line string) {
-	for _, pattern := range []*regexp.Regexp{joined, said} {
-		if m := pattern.FindStringSubmatch(line); m != nil {
+	line = line[:min(len(line), maxList)]
+	for _, look := range patterns {
+		if !strings.Contains(line, look.words) {
+			continue
+		}
+		if m := look.pattern.FindStringSubmatch(line); m != nil {
 			p.add(m[1])
 		}
 	}
-	if m := listed.FindStringSubmatch(line); m != nil {
-		for name := range strings.SplitSeq(m[1], ",") {
+	if _, list, ok := strings.Cut(line, listWords); ok {
+		for name := range strings.SplitSeq(list, ",") {
 			p.add(strings.TrimSpace(name))
 		}
 	}
@@ -43,7 +56,7 @@ func (p *players) add(name string) {
 		return
 	}
 	p.names = slices.DeleteFunc(p.names, func(other string) bool { return other == name })
-	p.names = append(p.names, name)
+	p.names = append(p.names, strings.Clone(name)) // the line need not be kept
 	p.names = p.names[max(0, len(p.names)-maxPlayers):]
 }
 

@@ -36,6 +36,7 @@ type topModel struct {
 	waiting       int // servers that are to be connected
 	budget        pterosocket.FleetBudget
 	meters        map[string]*meter
+	refreshes     int
 
 	selected   string // a server's ID
 	first      int    // the index of the first row on the screen
@@ -54,9 +55,8 @@ type topModel struct {
 // A row is a server in the table.
 type row struct {
 	pterosocket.ServerSnapshot
-	cpu     []float64 // the last minutes
-	network float64   // bytes a second
-	lines   float64   // a second
+	network float64 // bytes a second
+	lines   float64 // a second
 }
 
 // A question is what the user must confirm.
@@ -105,7 +105,11 @@ func (m *topModel) again() tea.Cmd {
 func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case refresh:
-		m.look()
+		if m.refreshes++; m.console == nil || m.refreshes%int(tableEvery/consoleEvery) == 0 {
+			m.look()
+		} else {
+			m.console.look()
+		}
 		return m, m.again()
 	case tea.WindowSizeMsg:
 		m.width, m.height = msg.Width, msg.Height
@@ -156,9 +160,8 @@ func (m *topModel) look() {
 			continue
 		}
 		r := row{ServerSnapshot: s, lines: lines}
-		r.cpu, r.network = m.board.load(id, int(historyFor/time.Second))
-		if !s.Connected || s.State == pterosocket.StateOffline {
-			r.network = 0
+		if s.Connected && s.State != pterosocket.StateOffline {
+			r.network = m.board.network(id)
 		}
 		m.rows = append(m.rows, r)
 	}

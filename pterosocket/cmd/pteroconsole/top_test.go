@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,10 +22,14 @@ type scene struct {
 	servers []pterosocket.ServerSnapshot
 	budget  pterosocket.FleetBudget
 	asked   []string
+	looked  int // how often all servers were looked at
 }
 
-func (s *scene) Snapshot() []pterosocket.ServerSnapshot { return s.servers }
-func (s *scene) Budget() pterosocket.FleetBudget        { return s.budget }
+func (s *scene) Snapshot() []pterosocket.ServerSnapshot {
+	s.looked++
+	return s.servers
+}
+func (s *scene) Budget() pterosocket.FleetBudget { return s.budget }
 func (s *scene) Commands(server string) (*pterosocket.Commands, error) {
 	s.asked = append(s.asked, server)
 	return nil, errors.New("nobody is there")
@@ -286,4 +291,41 @@ func TestTopNotSent(t *testing.T) {
 		press(t, m, "enter", "l", "i", "s", "t", "enter")
 		wantScreen(t, m, `* "list" was not sent: not connected`)
 	})
+}
+
+// While a console is open it is drawn often, but the whole table is not computed as often.
+func TestTopConsoleCostsLittle(t *testing.T) {
+	s := &scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n", 1)}}
+	m := sceneModel(s)
+	press(t, m, "enter")
+	before := s.looked
+	for range 50 {
+		m.Update(refresh{})
+	}
+	if n := s.looked - before; n != 10 {
+		t.Errorf("looked %d times in five seconds", n)
+	}
+}
+
+// Of a long line only what is kept stays in memory.
+func TestBoardForgetsLongLines(t *testing.T) {
+	b := newBoard()
+	heap := func() int {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	before := heap()
+	for i := range 2 * boardLines {
+		line := fmt.Sprintf("Bot%d joined the game%s", i, strings.Repeat("x", 64<<10))
+		b.record(pterosocket.FleetEvent{Server: "a", Event: pterosocket.ConsoleOutput{Line: line}})
+	}
+	if grown := heap() - before; grown > 4<<20 {
+		t.Errorf("%d MiB for %d lines", grown>>20, 2*boardLines)
+	}
+	lines, _ := b.console("a")
+	if last := lines[len(lines)-1]; len(last) > 2*boardLine || !strings.HasSuffix(last, "x (cut)") {
+		t.Errorf("%q", last)
+	}
 }

@@ -199,7 +199,8 @@ func (m *topModel) rowLine(r *row, w []int, graph int, now time.Time) string {
 			}
 			line += pad(text, w[i], true) + " "
 		}
-		line += sparkline(m.glyphs, r.cpu, graph, 10, 0)
+		const each = 10 // seconds a column
+		line += sparkline(m.glyphs, m.board.cpu(r.Server.ID, graph*each), graph, each, 0)
 	}
 	if selected {
 		return inverse.Render(pad(line, m.width, false))
