@@ -19,7 +19,8 @@ const (
 type board struct {
 	mu      sync.Mutex
 	servers map[string]*entry
-	notes   []string // what concerned the fleet, the newest last
+	notes   int    // how many there were about the fleet, or what the user should not miss
+	newest  string // of them
 }
 
 // An entry is a server on the board.
@@ -47,9 +48,7 @@ func (b *board) record(ev pterosocket.FleetEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if ev.Server == "" {
-		if text := describeFleet(ev.Event); text != "" {
-			b.notes = append(b.notes[max(0, len(b.notes)-10):], ansi.Plain(text))
-		}
+		b.tell("", ev.Event)
 		return
 	}
 	e := b.entry(ev.Server)
@@ -60,14 +59,26 @@ func (b *board) record(ev pterosocket.FleetEvent) {
 	case pterosocket.Stats:
 		e.usage.add(ev.Time, event)
 	case pterosocket.ServerRemoved:
-		if event.Err == nil {
+		if event.Err == nil || event.Server.UUID == "" { // it is not in the table, or never was
 			delete(b.servers, ev.Server)
 		}
+		b.tell(ev.Server, ev.Event)
 	case pterosocket.ServerAdded, pterosocket.ServerChanged: // the table shows it
 	default:
+		if _, refused := event.(pterosocket.DaemonError); refused { // perhaps what was asked for in the table
+			b.tell(ev.Server, ev.Event)
+		}
 		if text := describe(event); text != "" {
 			e.add(noteLine(text))
 		}
+	}
+}
+
+// tell notes an event for the whole table's last line. b.mu is held.
+func (b *board) tell(server string, ev pterosocket.Event) {
+	if text := describeFleet(ev); text != "" {
+		b.notes++
+		b.newest = strings.TrimSpace(plainCell(server + " " + shorten(text)))
 	}
 }
 
@@ -133,14 +144,11 @@ func (b *board) network(server string) float64 {
 	return b.entry(server).usage.network.latest()
 }
 
-// lastNote returns the newest note that concerned the fleet.
-func (b *board) lastNote() string {
+// lastNote returns the newest note for the whole table, and how many there were.
+func (b *board) lastNote() (text string, count int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.notes) == 0 {
-		return ""
-	}
-	return b.notes[len(b.notes)-1]
+	return b.newest, b.notes
 }
 
 // serverNoter is the noter and grapher of one server on the board.

@@ -22,10 +22,7 @@ type consolePane struct {
 }
 
 func newConsolePane(b *board, server string) *consolePane {
-	c := &consolePane{board: b, server: server, input: textinput.New()}
-	c.input.Prompt = "> "
-	c.input.CharLimit = 4096
-	return c
+	return &consolePane{board: b, server: server, input: newField("> ", 4096)}
 }
 
 // look fetches the lines. A pane that does not follow stays where it is while others come.

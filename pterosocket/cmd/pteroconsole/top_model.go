@@ -10,8 +10,8 @@ import (
 
 	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
+	xansi "github.com/charmbracelet/x/ansi"
 
-	"github.com/pterosocket/pterosocket-go/internal/ansi"
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 )
 
@@ -46,7 +46,7 @@ type topModel struct {
 	filtering  bool
 	asking     *question // the user must confirm
 	note       string    // shown until the next key
-	lastNote   string    // the last one of the board that was shown
+	notes      int       // how many of the board's have been shown
 	helping    bool
 	console    *consolePane        // nil: the table is shown
 	unsent     map[string][]string // lines that were typed, by server; the first is on its way
@@ -82,9 +82,7 @@ const (
 func newTopModel(fleet watched, b *board, glyphs []rune) *topModel {
 	m := &topModel{fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24,
 		meters: make(map[string]*meter), unsent: make(map[string][]string)}
-	m.filter = textinput.New()
-	m.filter.Prompt = "/"
-	m.filter.CharLimit = 60
+	m.filter = newField("/", 60)
 	m.look()
 	return m
 }
@@ -115,7 +113,7 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.width, m.height = msg.Width, msg.Height
 		m.look()
 	case told:
-		m.note = ansi.Plain(msg.text)
+		m.note = plainCell(msg.text)
 	case sent:
 		m.look()
 		if m.unsent[msg.server] = m.unsent[msg.server][1:]; len(m.unsent[msg.server]) > 0 {
@@ -173,8 +171,8 @@ func (m *topModel) look() {
 		return cmp.Or(order, cmp.Compare(strings.ToLower(a.Server.Name), strings.ToLower(b.Server.Name)), cmp.Compare(a.Server.ID, b.Server.ID))
 	})
 	m.scroll()
-	if note := m.board.lastNote(); note != m.lastNote {
-		m.note, m.lastNote = note, note
+	if note, count := m.board.lastNote(); count != m.notes {
+		m.note, m.notes = note, count
 	}
 	if m.console != nil {
 		m.console.look()
@@ -309,7 +307,7 @@ func (m *topModel) ask(action pterosocket.PowerAction) {
 		return
 	}
 	s := m.rows[m.index()].Server
-	m.asking = &question{s.ID, ansi.Plain(cmp.Or(s.Name, s.ID)), action}
+	m.asking = &question{s.ID, xansi.Truncate(plainCell(cmp.Or(s.Name, s.ID)), 24, ellipsis), action}
 }
 
 // power does what has been confirmed.
@@ -322,6 +320,7 @@ func (m *topModel) power(q *question) tea.Cmd {
 			err = commands.WritePower(ctx, q.action)
 		}
 		if err != nil {
+			m.board.note(q.server, fmt.Sprintf("no %s: %v", q.action, err)) // the last line may be too short for it
 			return told{fmt.Sprintf("%s: no %s: %v", q.name, q.action, err)}
 		}
 		return told{fmt.Sprintf("%s: %s has been sent", q.name, q.action)}

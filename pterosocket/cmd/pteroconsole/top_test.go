@@ -59,7 +59,7 @@ func press(t *testing.T, m *topModel, keys ...string) {
 		if k.Code == 0 {
 			k = tea.Key{Code: []rune(key)[0], Text: key}
 		}
-		if _, cmd := m.Update(tea.KeyPressMsg(k)); cmd != nil && key != "/" { // the cursor of the filter blinks
+		if _, cmd := m.Update(tea.KeyPressMsg(k)); cmd != nil {
 			switch msg := cmd().(type) {
 			case told, sent:
 				m.Update(msg)
@@ -105,7 +105,7 @@ func TestTopRows(t *testing.T) {
 	m.look()
 	wantScreen(t, m, "6 servers, 2 connected, 2 over the panel's limit", "] 1 to go, 180 a",
 		"alpha            n1       running   12.5   12M", "beta             n2       offline      -     -     -    -     0.0",
-		"gamma                     suspend. suspended", "delta                     lost     again in 3s: the daemon closed the connecti…",
+		"gamma                     suspend. suspended", "delta                     lost     again in 3s: the daemon closed the connecti~",
 		"epsilon                   waiting  waits for its turn", "f                         lost     ended for good")
 	if shown := m.View().Content; strings.ContainsAny(shown, "\a") || strings.Contains(shown, "\x1b[2J") {
 		t.Errorf("%q", shown)
@@ -327,5 +327,51 @@ func TestBoardForgetsLongLines(t *testing.T) {
 	lines, _ := b.console("a")
 	if last := lines[len(lines)-1]; len(last) > 2*boardLine || !strings.HasSuffix(last, "x (cut)") {
 		t.Errorf("%q", last)
+	}
+}
+
+// However long a name is, the question behind it can be read, and so can what is typed.
+func TestTopLongTexts(t *testing.T) {
+	s := &scene{servers: []pterosocket.ServerSnapshot{connected("a", strings.Repeat("long name ", 20)+"\u202e", "n", 1)}}
+	m := newTopModel(s, newBoard(), plain)
+	for _, key := range []string{"K", "esc", "K"} {
+		shown := screen(m)
+		if i := strings.IndexFunc(shown, func(r rune) bool { return r >= 0x7f }); i >= 0 {
+			t.Errorf("not ASCII: %q", shown[i:])
+		}
+		press(t, m, key)
+	}
+	wantScreen(t, m, "y: yes, any other key: no")
+	press(t, m, "y")
+	wantScreen(t, m, "~: no kill: nobody is there")
+	m.Update(tea.WindowSizeMsg{Width: 20, Height: 8})
+	press(t, m, "/")
+	press(t, m, strings.Split("abcdefghijklmnopqrstuvwxyz", "")...)
+	wantScreen(t, m, "xyz")
+	s.servers[0].Server.Name = "\u202ereversed"
+	press(t, m, "esc")
+	if shown := screen(m); strings.Contains(shown, "\u202e") {
+		t.Errorf("%q turns its row round", shown)
+	}
+}
+
+// What a daemon refuses, and a name that the panel does not know, is told below the table.
+func TestTopTellsWhatFails(t *testing.T) {
+	m := sceneModel(&scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n", 1)}})
+	for _, test := range []struct {
+		event pterosocket.FleetEvent
+		want  string
+	}{
+		{pterosocket.FleetEvent{Server: "a", Event: pterosocket.DaemonError{Message: "already\tstopping"}}, " a daemon: already stopping"},
+		{pterosocket.FleetEvent{Server: "nope", Event: pterosocket.ServerRemoved{Server: pterosocket.Server{ID: "nope"}, Err: errors.New("unknown")}},
+			" nope is out: unknown"},
+	} {
+		for range 2 { // also when it happens again
+			m.board.record(test.event)
+			m.Update(refresh{})
+			wantScreen(t, m, test.want)
+			press(t, m, "down")
+			wantScreen(t, m, "Enter console")
+		}
 	}
 }

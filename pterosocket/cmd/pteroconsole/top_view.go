@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/bubbles/v2/textinput"
 	tea "charm.land/bubbletea/v2"
 	"charm.land/lipgloss/v2"
 	xansi "github.com/charmbracelet/x/ansi"
@@ -34,8 +35,8 @@ var columns = []struct {
 	number     func(*row) float64 // to sort by; nil: by text
 	text       func(*row) string
 }{
-	{"n", "NAME", 16, nil, func(r *row) string { return ansi.Plain(cmp.Or(r.Server.Name, r.Server.ID)) }},
-	{"o", "NODE", 8, nil, func(r *row) string { return ansi.Plain(r.Server.Node) }},
+	{"n", "NAME", 16, nil, func(r *row) string { return plainCell(cmp.Or(r.Server.Name, r.Server.ID)) }},
+	{"o", "NODE", 8, nil, func(r *row) string { return plainCell(r.Server.Node) }},
 	{"t", "STATE", 8, nil, func(r *row) string { return stateText(&r.ServerSnapshot) }},
 	{"c", "CPU%", 5, func(r *row) float64 { return r.Stats.CPUAbsolute }, func(r *row) string { return fmt.Sprintf("%.*f", decimals(r.Stats.CPUAbsolute), r.Stats.CPUAbsolute) }},
 	{"m", "MEM", 5, func(r *row) float64 { return float64(r.Stats.MemoryBytes) }, func(r *row) string { return bytesText(float64(r.Stats.MemoryBytes)) }},
@@ -72,7 +73,7 @@ func stateText(s *pterosocket.ServerSnapshot) string {
 	case s.Server.Transferring:
 		return "transfer"
 	case s.Connected:
-		return ansi.Plain(cmp.Or(string(s.State), "?"))
+		return plainCell(cmp.Or(string(s.State), "?"))
 	case s.Err != nil:
 		return "lost"
 	}
@@ -87,9 +88,9 @@ func wrong(s *pterosocket.ServerSnapshot, now time.Time) string {
 	case unavailable(s.Server):
 		return strings.TrimPrefix(statusOf(s.Server), ", ")
 	case s.Err != nil && s.NextAttempt.After(now):
-		return fmt.Sprintf("again in %v: %s", s.NextAttempt.Sub(now).Round(time.Second), ansi.Plain(s.Err.Error()))
+		return fmt.Sprintf("again in %v: %s", s.NextAttempt.Sub(now).Round(time.Second), plainCell(s.Err.Error()))
 	case s.Err != nil:
-		return ansi.Plain(s.Err.Error())
+		return plainCell(s.Err.Error())
 	}
 	return "waits for its turn to be connected"
 }
@@ -97,22 +98,46 @@ func wrong(s *pterosocket.ServerSnapshot, now time.Time) string {
 // View draws the screen.
 func (m *topModel) View() tea.View {
 	var lines []string
-	var cursor *tea.Cursor
 	switch {
 	case m.console != nil:
-		lines, cursor = m.consoleLines()
+		lines = m.consoleLines()
 	case m.helping:
 		lines = strings.Split(topHelp, "\n")
 	default:
-		lines, cursor = m.tableLines()
+		lines = m.tableLines()
 	}
 	for i, line := range lines[:min(len(lines), max(0, m.height))] {
 		lines[i] = xansi.Truncate(line, max(0, m.width), "")
 	}
 	v := tea.NewView(strings.Join(lines[:min(len(lines), max(0, m.height))], "\n"))
 	v.AltScreen = true
-	v.Cursor = cursor
 	return v
+}
+
+// plainCell makes of what others have written a text for one line of the table, which does not turn the writing of its
+// neighbours round.
+func plainCell(text string) string {
+	return strings.ReplaceAll(ansi.Colours(ansi.Plain(text)), "\t", " ")
+}
+
+// ellipsis ends a text that is cut. It is ASCII, for any locale.
+const ellipsis = "~"
+
+// newField returns a field for so many characters. Its cursor does not blink, which would send something all the time.
+func newField(prompt string, limit int) textinput.Model {
+	field := textinput.New()
+	field.Prompt, field.CharLimit = prompt, limit
+	styles := field.Styles()
+	styles.Cursor.Blink = false
+	field.SetStyles(styles)
+	return field
+}
+
+// fieldLine draws what is typed, with the place of the cursor on the screen.
+func fieldLine(field *textinput.Model, width int) string {
+	field.SetWidth(max(1, width-len(field.Prompt)-1))
+	field.SetCursor(field.Position()) // it scrolls only when the cursor is set
+	return field.View()
 }
 
 // pad makes a text exactly so wide.
@@ -120,7 +145,7 @@ func pad(text string, width int, right bool) string {
 	if width <= 0 {
 		return ""
 	}
-	text = xansi.Truncate(text, width, "…")
+	text = xansi.Truncate(text, width, ellipsis)
 	space := strings.Repeat(" ", max(0, width-xansi.StringWidth(text)))
 	if right {
 		return space + text
@@ -143,7 +168,7 @@ func (m *topModel) widths() (w []int, graph int) {
 	return w, min(max(0, spare), 60)
 }
 
-func (m *topModel) tableLines() (lines []string, cursor *tea.Cursor) {
+func (m *topModel) tableLines() (lines []string) {
 	w, graph := m.widths()
 	lines = append(lines, m.summary())
 	heading := " "
@@ -172,9 +197,7 @@ func (m *topModel) tableLines() (lines []string, cursor *tea.Cursor) {
 	for len(lines) < m.height-1 {
 		lines = append(lines, "")
 	}
-	footer, cursor := m.footer()
-	lines = append(lines[:min(len(lines), max(0, m.height-1))], footer)
-	return lines, cursor
+	return append(lines[:min(len(lines), max(0, m.height-1))], m.footer())
 }
 
 func (m *topModel) rowLine(r *row, w []int, graph int, now time.Time) string {
@@ -240,20 +263,20 @@ func (m *topModel) summary() string {
 }
 
 // footer is the last line: a question, the filter, a note, or the keys.
-func (m *topModel) footer() (line string, cursor *tea.Cursor) {
+func (m *topModel) footer() string {
 	switch {
 	case m.asking != nil:
-		return inverse.Render(pad(fmt.Sprintf(" %s %q? y: yes, any other key: no", m.asking.action, m.asking.name), m.width, false)), nil
+		return inverse.Render(pad(fmt.Sprintf(" %s %q? y: yes, any other key: no", m.asking.action, m.asking.name), m.width, false))
 	case m.filtering:
-		return m.filter.View(), nil
+		return fieldLine(&m.filter, m.width)
 	case m.note != "":
-		return " " + m.note, nil
+		return " " + m.note
 	}
 	text := " Enter console  / filter  S start  T stop  R restart  K kill  ? help  q quit"
 	if f := m.filter.Value(); f != "" {
 		text = " /" + f + "  Esc shows all " + text
 	}
-	return faint.Render(text), nil
+	return faint.Render(text)
 }
 
 const topHelp = ` pteroconsole top
@@ -274,7 +297,7 @@ const topHelp = ` pteroconsole top
  Any key goes back.`
 
 // consoleLines draws the console of one server.
-func (m *topModel) consoleLines() (lines []string, cursor *tea.Cursor) {
+func (m *topModel) consoleLines() (lines []string) {
 	c := m.console
 	title := " " + c.server
 	for i := range m.rows {
@@ -290,6 +313,5 @@ func (m *topModel) consoleLines() (lines []string, cursor *tea.Cursor) {
 	title = pad(title, m.width-len(hint)-1, false) + " " + hint
 	lines = append(lines, inverse.Render(pad(title, m.width, false)))
 	lines = append(lines, c.view(m.width, max(0, m.height-2))...)
-	c.input.SetWidth(max(1, m.width-3))
-	return append(lines, c.input.View()), nil
+	return append(lines, fieldLine(&c.input, m.width))
 }
