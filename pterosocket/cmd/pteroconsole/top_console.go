@@ -19,23 +19,52 @@ type consolePane struct {
 	back   int      // how many lines above the newest the screen ends; 0: it follows
 	past   []string // what was typed, the newest last
 	at     int      // which of them is shown; len(past): none
+
+	width, height int // of the lines on the screen
 }
 
 func newConsolePane(b *board, server string) *consolePane {
 	return &consolePane{board: b, server: server, input: newField("> ", 4096)}
 }
 
-// look fetches the lines. A pane that does not follow stays where it is while others come.
+// look fetches the lines. A pane that does not follow stays where it is while others come; once what it shows is about to
+// be forgotten, it keeps the lines that it has.
 func (c *consolePane) look() {
-	before := c.count
-	c.lines, c.count = c.board.console(c.server)
-	if c.back > 0 && c.count > before {
-		c.up(int(min(c.count-before, boardLines)))
+	lines, count := c.board.console(c.server)
+	if c.back > 0 {
+		back := c.back + int(min(count-min(count, c.count), boardLines))
+		if back+c.height > len(lines) {
+			return
+		}
+		c.back = back
 	}
+	c.lines, c.count = lines, count
 }
 
-// up scrolls back.
-func (c *consolePane) up(n int) { c.back = max(0, min(c.back+n, len(c.lines)-1)) }
+// page scrolls by a screen, back or forward. The line at the edge is seen twice.
+func (c *consolePane) page(direction int) {
+	bottom := len(c.lines) - 1 - c.back
+	next := c.reach(bottom, direction)
+	if next == bottom { // it alone fills the screen
+		next += direction
+	}
+	if direction < 0 { // not so far that the screen is not full
+		next = min(bottom, max(next, c.reach(0, 1)))
+	}
+	c.back = max(0, len(c.lines)-1-next)
+}
+
+// reach returns the last line that is still on the screen with those between it and another.
+func (c *consolePane) reach(from, direction int) int {
+	last, rows := from, 0
+	for i := from; i >= 0 && i < len(c.lines); i += direction {
+		if rows += len(wrap(c.lines[i], c.width)); rows > c.height {
+			break
+		}
+		last = i
+	}
+	return last
+}
 
 // update hands what is typed or pasted to the input. Up and down go through what was typed before.
 func (c *consolePane) update(msg tea.Msg) tea.Cmd {
@@ -92,12 +121,17 @@ func (c *consolePane) complete() {
 	c.input.SetCursor(len([]rune(completed)))
 }
 
+// wrap cuts a line into rows.
+func wrap(line string, width int) []string {
+	return strings.Split(xansi.Hardwrap(line, max(1, width), true), "\n")
+}
+
 // view returns the last lines that fit into a space, with long ones wrapped.
 func (c *consolePane) view(width, height int) []string {
+	c.width, c.height = width, height
 	var shown []string
 	for i := len(c.lines) - 1 - c.back; i >= 0 && len(shown) < height; i-- {
-		wrapped := strings.Split(xansi.Hardwrap(c.lines[i], max(1, width), true), "\n")
-		for _, part := range slices.Backward(wrapped) {
+		for _, part := range slices.Backward(wrap(c.lines[i], width)) {
 			shown = append(shown, part+"\x1b[0m")
 		}
 	}

@@ -345,9 +345,9 @@ func (m *topModel) onConsoleKey(key tea.KeyPressMsg) tea.Cmd {
 		m.console = nil
 		return nil
 	case "pgup":
-		c.up(m.page() - 1)
+		c.page(-1)
 	case "pgdown":
-		c.up(1 - m.page())
+		c.page(1)
 	case "tab":
 		c.complete()
 	case "enter":

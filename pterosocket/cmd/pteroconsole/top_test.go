@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -216,10 +217,21 @@ func TestTopConsole(t *testing.T) {
 	press(t, m, "enter")
 	wantScreen(t, m, " alpha  running  cpu 1.0%", "line 4978\n", "line 4999\n")
 	press(t, m, "pgup")
-	wantScreen(t, m, "20 lines back", "line 4979\n")
+	wantScreen(t, m, "21 lines back", "line 4978\n")
 	print(5000, 5050)
 	m.Update(refresh{})
-	wantScreen(t, m, "70 lines back", "line 4979\n")
+	wantScreen(t, m, "71 lines back", "line 4957\n", "line 4978\n")
+	press(t, m, "pgdown")
+	wantScreen(t, m, "50 lines back", "line 4978\n", "line 4999\n")
+	press(t, m, "pgup")
+	print(0, 5000) // a flood does not carry away what is read
+	print(5000, 5050)
+	m.Update(refresh{})
+	wantScreen(t, m, "71 lines back", "line 4957\n", "line 4978\n")
+	for range 20 {
+		press(t, m, "pgup")
+	}
+	wantScreen(t, m, "line 4750\n", "line 4771\n")
 	press(t, m, "l", "i", "s", "t", "enter") // what follows is shown
 	if fmt.Sprint(s.asked) != "[a]" {
 		t.Errorf("asked %v", s.asked)
@@ -373,5 +385,30 @@ func TestTopTellsWhatFails(t *testing.T) {
 			press(t, m, "down")
 			wantScreen(t, m, "Enter console")
 		}
+	}
+}
+
+// Scrolling passes every line, also when some take several rows.
+func TestTopConsoleScrollsByWhatIsShown(t *testing.T) {
+	m := sceneModel(&scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n", 1)}})
+	for i := range 40 {
+		line := fmt.Sprintf("<%d>%s", i, strings.Repeat("x", i%7*150))
+		m.board.record(pterosocket.FleetEvent{Server: "a", Event: pterosocket.ConsoleOutput{Line: line}})
+	}
+	press(t, m, "enter")
+	for _, key := range []string{"pgup", "pgdown"} {
+		seen := make(map[string]bool)
+		for range 40 {
+			for _, name := range regexp.MustCompile(`<\d+>`).FindAllString(screen(m), -1) {
+				seen[name] = true
+			}
+			press(t, m, key)
+		}
+		if len(seen) != 40 {
+			t.Errorf("%s: %d lines were seen", key, len(seen))
+		}
+	}
+	if m.console.back != 0 {
+		t.Errorf("%d lines back", m.console.back)
 	}
 }
