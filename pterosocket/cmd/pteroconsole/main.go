@@ -51,6 +51,7 @@ type options struct {
 	all    bool // servers of the key
 	limit  time.Duration
 	idle   time.Duration
+	dumb   bool     // the terminal cannot move its cursor
 	glyphs []rune   // that graphs are drawn with
 	args   []string // a sub-command
 }
@@ -119,7 +120,7 @@ func run(ctx context.Context, args []string, env func(string) string, stdin io.R
 }
 
 func parse(args []string, env func(string) string, stderr io.Writer) (options, error) {
-	o := options{glyphs: drawWith(env)}
+	o := options{glyphs: drawWith(env), dumb: env("TERM") == "dumb"}
 	flags := flag.NewFlagSet("pteroconsole", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -159,7 +160,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 		}
 	}
 	wanted := []struct{ name, value string }{{"-origin or PTERO_ORIGIN", o.config.Origin}, {"PTERO_API_KEY", o.config.APIKey}}
-	if !o.all && !o.is("servers") && !o.is("top") {
+	if !o.all && !o.is("servers") && (!o.is("top") || o.config.Server != "") {
 		wanted = append(wanted, struct{ name, value string }{"-server or PTERO_SERVER", o.config.Server})
 	}
 	var missing []string
@@ -173,6 +174,9 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 	}
 	if len(o.args) > 0 && !o.is("servers") && !o.is("top") && o.isFleet() {
 		return o, fmt.Errorf("%s is for one server; name it with -server", o.args[0])
+	}
+	if o.json && len(o.args) > 0 {
+		return o, fmt.Errorf("%s prints no JSON; -json is for the console, and with -all for many servers", o.args[0])
 	}
 	return o, checkSubcommand(o.args)
 }
@@ -192,7 +196,7 @@ func console(ctx context.Context, opts options, stdin io.Reader, stdout, stderr 
 	case opts.json:
 		view = &jsonView{stdout: stdout, stderr: stderr}
 		go readLines(quit, cancel, in, commands, view, opts.limit > 0)
-	case isTerminal(in) && isTerminal(out):
+	case isTerminal(in) && isTerminal(out) && !opts.dumb:
 		t, restore, err := newTerminal(in.(*os.File), out.(*os.File), opts.config.Server, opts.glyphs)
 		if err != nil {
 			return err

@@ -173,6 +173,8 @@ func TestErrorsAreOneClearLine(t *testing.T) {
 		"refused origin": {panelEnv(strict), nil, 1, strict.Origin()},
 		"key missing":    {with(panelEnv(srv), "PTERO_API_KEY", ""), nil, 2, "PTERO_API_KEY"},
 		"no such action": {nil, []string{"power", "explode"}, 2, "start|stop|restart|kill"},
+		"top as JSON":    {nil, []string{"-json", "top"}, 2, "no JSON"},
+		"top of nothing": {nil, []string{"-server", "a,b", "top"}, 2, "missing: -origin"},
 		"no such flag":   {nil, []string{"-nonsense"}, 2, "nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"regexp"
 	"strings"
 	"sync"
@@ -371,6 +372,41 @@ func TestConsoleOnATerminal(t *testing.T) {
 	s.send(":help\r")
 	s.wait("* :graph  resources")
 	s.send(":quit\r")
+	s.end(0)
+}
+
+// Without a terminal there is nothing to do for top, even if it was started so that a hangup is ignored.
+func TestTopEndsWithItsTerminal(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	signal.Ignore(syscall.SIGHUP)
+	s := onTerminal(t, srv, nil, "top")
+	signal.Reset(syscall.SIGHUP)
+	s.wait("1 connected")
+	_ = s.tty.Close()
+	_ = s.master.Close()
+	select {
+	case <-s.exited:
+	case <-time.After(time.Minute):
+		t.Error("it goes on")
+	}
+}
+
+// A terminal that knows no escape sequences gets none.
+func TestDumbTerminal(t *testing.T) {
+	srv := pterotest.NewServer(pterotest.Config{})
+	defer srv.Close()
+	s := onTerminal(t, srv, []string{"TERM=dumb"}, "top")
+	s.wait("move its cursor")
+	s.end(1)
+	s = onTerminal(t, srv, []string{"TERM=dumb"})
+	s.wait("the server is running")
+	srv.Print("\x1b[31mred")
+	s.wait("\nred")
+	if raw := s.written(); strings.Contains(raw, "\x1b") {
+		t.Errorf("%q", raw)
+	}
+	s.send(":quit\n")
 	s.end(0)
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	tea "charm.land/bubbletea/v2"
 
@@ -14,9 +16,12 @@ import (
 
 // top shows the servers as a live table until the user quits, ctx ends, or the fleet does.
 func top(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) error {
-	if !isTerminal(stdin) || !isTerminal(stdout) {
-		return errors.New("top needs a terminal; in a pipe use -all, with -json for programs")
+	if !isTerminal(stdin) || !isTerminal(stdout) || opts.dumb {
+		return errors.New("top needs a terminal that can move its cursor; elsewhere use -all, with -json for programs")
 	}
+	hangup := make(chan os.Signal, 1) // without a terminal there is nothing to do, even for who ignores its end
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	opts.all = opts.all || opts.config.Server == ""
 	opts.config.History = true // so that a console that is opened is not empty
 	events, fleet, err := connectFleet(ctx, opts.fleetConfig())
@@ -39,6 +44,7 @@ func top(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) e
 		defer close(watched)
 		select {
 		case <-ctx.Done():
+		case <-hangup:
 		case <-fleet.Done():
 		case <-over:
 		}
