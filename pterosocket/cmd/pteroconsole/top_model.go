@@ -154,12 +154,14 @@ func (m *topModel) look() {
 			m.meters[id] = new(meter)
 		}
 		lines := m.meters[id].measure(now, s.Metrics.ConsoleLines)
-		if filter != "" && !strings.Contains(strings.ToLower(strings.Join([]string{id, s.Server.Name, s.Server.Node, string(s.State)}, " ")), filter) {
+		if filter != "" && !strings.Contains(strings.ToLower(strings.Join([]string{id, s.Server.Name, s.Server.Node, stateText(&s)}, " ")), filter) {
 			continue
 		}
 		r := row{ServerSnapshot: s, lines: lines}
 		if s.Connected && s.State != pterosocket.StateOffline {
 			r.network = m.board.network(id)
+		} else {
+			r.Stats = pterosocket.Stats{} // it uses nothing, whatever it used last
 		}
 		m.rows = append(m.rows, r)
 	}

@@ -412,3 +412,19 @@ func TestTopConsoleScrollsByWhatIsShown(t *testing.T) {
 		t.Errorf("%d lines back", m.console.back)
 	}
 }
+
+// A server that is gone uses nothing, whatever it used last; and the filter finds the state that is shown.
+func TestTopOfServersThatAreGone(t *testing.T) {
+	offline, lost := connected("b", "beta", "n2", 50), connected("c", "gamma", "n2", 99)
+	offline.State = pterosocket.StateOffline
+	lost.Connected, lost.State, lost.Err = false, "", errors.New("gone")
+	m := sceneModel(&scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n1", 1), offline, lost}})
+	press(t, m, "c")
+	if got := order(m); got != "a b c" {
+		t.Errorf("by processor: %s", got)
+	}
+	press(t, m, "/", "l", "o", "s", "t")
+	if got := order(m); got != "c" {
+		t.Errorf("lost: %q", got)
+	}
+}

@@ -217,7 +217,7 @@ func (m *topModel) rowLine(r *row, w []int, graph int, now time.Time) string {
 	} else {
 		for i := textColumns; i < len(columns); i++ {
 			text := columns[i].text(r)
-			if r.State == pterosocket.StateOffline && i < len(columns)-1 || r.Stats == (pterosocket.Stats{}) && i < len(columns)-1 {
+			if r.Stats == (pterosocket.Stats{}) && i < len(columns)-1 {
 				text = "-"
 			}
 			line += pad(text, w[i], true) + " "
