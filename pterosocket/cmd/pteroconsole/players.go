@@ -17,8 +17,8 @@ const (
 	maxName    = 32
 )
 
-// What games print of players, behind the time and the thread that stand before it. The patterns are slow, and most lines
-// lack even the words.
+// What games print of players, behind the time and the thread that stand before it. The patterns are slow, and most
+// lines lack even the words.
 var patterns = []struct {
 	words   string
 	pattern *regexp.Regexp

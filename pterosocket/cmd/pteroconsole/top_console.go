@@ -27,8 +27,8 @@ func newConsolePane(b *board, server string) *consolePane {
 	return &consolePane{board: b, server: server, input: newField("> ", 4096)}
 }
 
-// look fetches the lines. A pane that does not follow stays where it is while others come; once what it shows is about to
-// be forgotten, it keeps the lines that it has.
+// look fetches the lines. A pane that does not follow stays where it is while others come; once what it shows is about
+// to be forgotten, it keeps the lines that it has.
 func (c *consolePane) look() {
 	lines, count := c.board.console(c.server)
 	if c.back > 0 {

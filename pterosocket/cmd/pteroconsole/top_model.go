@@ -154,7 +154,8 @@ func (m *topModel) look() {
 			m.meters[id] = new(meter)
 		}
 		lines := m.meters[id].measure(now, s.Metrics.ConsoleLines)
-		if filter != "" && !strings.Contains(strings.ToLower(strings.Join([]string{id, s.Server.Name, s.Server.Node, stateText(&s)}, " ")), filter) {
+		texts := strings.Join([]string{id, s.Server.Name, s.Server.Node, stateText(&s)}, " ")
+		if filter != "" && !strings.Contains(strings.ToLower(texts), filter) {
 			continue
 		}
 		r := row{ServerSnapshot: s, lines: lines}

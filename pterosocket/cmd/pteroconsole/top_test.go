@@ -370,16 +370,17 @@ func TestTopLongTexts(t *testing.T) {
 // What a daemon refuses, and a name that the panel does not know, is told below the table.
 func TestTopTellsWhatFails(t *testing.T) {
 	m := sceneModel(&scene{servers: []pterosocket.ServerSnapshot{connected("a", "alpha", "n", 1)}})
+	unknown := pterosocket.ServerRemoved{Server: pterosocket.Server{ID: "nope"}, Err: errors.New("unknown")}
 	for _, test := range []struct {
-		event pterosocket.FleetEvent
-		want  string
+		server string
+		event  pterosocket.Event
+		want   string
 	}{
-		{pterosocket.FleetEvent{Server: "a", Event: pterosocket.DaemonError{Message: "already\tstopping"}}, " a daemon: already stopping"},
-		{pterosocket.FleetEvent{Server: "nope", Event: pterosocket.ServerRemoved{Server: pterosocket.Server{ID: "nope"}, Err: errors.New("unknown")}},
-			" nope is out: unknown"},
+		{"a", pterosocket.DaemonError{Message: "already\tstopping"}, " a daemon: already stopping"},
+		{"nope", unknown, " nope is out: unknown"},
 	} {
 		for range 2 { // also when it happens again
-			m.board.record(test.event)
+			m.board.record(pterosocket.FleetEvent{Server: test.server, Event: test.event})
 			m.Update(refresh{})
 			wantScreen(t, m, test.want)
 			press(t, m, "down")

@@ -266,7 +266,8 @@ func (m *topModel) summary() string {
 func (m *topModel) footer() string {
 	switch {
 	case m.asking != nil:
-		return inverse.Render(pad(fmt.Sprintf(" %s %q? y: yes, any other key: no", m.asking.action, m.asking.name), m.width, false))
+		text := fmt.Sprintf(" %s %q? y: yes, any other key: no", m.asking.action, m.asking.name)
+		return inverse.Render(pad(text, m.width, false))
 	case m.filtering:
 		return fieldLine(&m.filter, m.width)
 	case m.note != "":
