@@ -65,8 +65,11 @@ func (b *board) record(ev pterosocket.FleetEvent) {
 		b.tell(ev.Server, ev.Event)
 	case pterosocket.ServerAdded, pterosocket.ServerChanged: // the table shows it
 	default:
-		if _, refused := event.(pterosocket.DaemonError); refused { // perhaps what was asked for in the table
-			b.tell(ev.Server, ev.Event)
+		if refused, ok := event.(pterosocket.DaemonError); ok { // perhaps what was asked for in the table
+			if id, text, ok := strings.Cut(refused.Message, "]: "); ok && strings.HasPrefix(id, "Error Event [") {
+				refused.Message = text // the reason itself, since the line is short
+			}
+			b.tell(ev.Server, refused)
 		}
 		if text := describe(event); text != "" {
 			e.add(noteLine(text))

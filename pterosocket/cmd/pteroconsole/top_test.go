@@ -376,7 +376,7 @@ func TestTopTellsWhatFails(t *testing.T) {
 		event  pterosocket.Event
 		want   string
 	}{
-		{"a", pterosocket.DaemonError{Message: "already\tstopping"}, " a daemon: already stopping"},
+		{"a", pterosocket.DaemonError{Message: "Error Event [1b2c]: already\tstopping"}, " a daemon: already stopping"},
 		{"nope", unknown, " nope is out: unknown"},
 	} {
 		for range 2 { // also when it happens again
