@@ -143,6 +143,7 @@ func (m *topModel) look() {
 	m.all, m.connected, m.waiting = len(snapshots), 0, 0
 	m.rows = m.rows[:0]
 	filter := strings.ToLower(m.filter.Value())
+	meters := make(map[string]*meter, len(snapshots)) // without those of servers that have left
 	for _, s := range snapshots {
 		if s.Connected {
 			m.connected++
@@ -150,10 +151,8 @@ func (m *topModel) look() {
 			m.waiting++
 		}
 		id := s.Server.ID
-		if m.meters[id] == nil {
-			m.meters[id] = new(meter)
-		}
-		lines := m.meters[id].measure(now, s.Metrics.ConsoleLines)
+		meters[id] = cmp.Or(m.meters[id], new(meter))
+		lines := meters[id].measure(now, s.Metrics.ConsoleLines)
 		texts := strings.Join([]string{id, s.Server.Name, s.Server.Node, stateText(&s)}, " ")
 		if filter != "" && !strings.Contains(strings.ToLower(texts), filter) {
 			continue
@@ -166,6 +165,7 @@ func (m *topModel) look() {
 		}
 		m.rows = append(m.rows, r)
 	}
+	m.meters = meters
 	slices.SortStableFunc(m.rows, func(a, b row) int {
 		order := m.sortBy.compare(&a, &b)
 		if m.descending {
