@@ -38,7 +38,7 @@ func chaosSeed(t *testing.T) uint64 {
 
 // TestChaos is short, unless make chaos asks for days.
 func TestChaos(t *testing.T) {
-	seed, length := chaosSeed(t), 3*time.Hour
+	seed, length := chaosSeed(t), time.Hour
 	switch {
 	case os.Getenv("PTERO_CHAOS") == "long":
 		length = 3 * 24 * time.Hour

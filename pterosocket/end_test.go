@@ -35,7 +35,7 @@ func drained(t *testing.T, events <-chan pterosocket.Event, pause func(n int) ti
 // However the end comes, what had been received is delivered for as long as the consumer takes it, and counted when it
 // does not.
 func TestWhatWasReceivedIsDelivered(t *testing.T) {
-	const n = 3000
+	const n = 1000
 	slow := func(i int) time.Duration { return time.Duration(1-min(1, i%100)) * 150 * time.Millisecond }
 	stuck := func(int) time.Duration { return time.Minute }
 	for name, test := range map[string]struct {

@@ -209,7 +209,7 @@ func TestFleetKeepsToThePanelsLimit(t *testing.T) {
 				limit, perMinute = 360, 540
 			}
 			virtual(t, pterotest.Config{Dialect: d, PanelLimit: limit, Offline: true}, func(t *testing.T, srv *pterotest.Server) {
-				n := manyServers(300) // more than a page
+				n := manyServers(150) // more than a page
 				for i := range n - 1 {
 					srv.AddServer(pterotest.ServerConfig{Node: i % 20, Offline: true})
 				}

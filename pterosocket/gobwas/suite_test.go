@@ -30,7 +30,7 @@ func TestWholeSuite(t *testing.T) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	test := exec.CommandContext(t.Context(), "go", "test", "-race", "-short", "-count=1", "-timeout=4m", "-overlay", file,
+	test := exec.CommandContext(t.Context(), "go", "test", "-race", "-short", "-count=1", "-timeout=9m", "-overlay", file,
 		"github.com/pterosocket/pterosocket-go/pterosocket")
 	if out, err := test.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
