@@ -1,7 +1,6 @@
 package prom_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -26,8 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fleetOf returns a fleet of all servers of a fake panel, connected.
-func fleetOf(t *testing.T, srv *pterotest.Server) *pterosocket.Fleet {
+// fleetOf returns a fleet of all servers of a fake panel, connected. see sees its events, one after the other.
+func fleetOf(t *testing.T, srv *pterotest.Server, see func(pterosocket.FleetEvent)) *pterosocket.Fleet {
 	cfg := pterosocket.FleetConfig{
 		Config:            pterosocket.Config{Origin: srv.Origin(), APIKey: srv.APIKey()},
 		RequestsPerMinute: 60_000,
@@ -38,7 +37,8 @@ func fleetOf(t *testing.T, srv *pterotest.Server) *pterosocket.Fleet {
 	}
 	t.Cleanup(func() { _ = fleet.Close() })
 	go func() {
-		for range events {
+		for ev := range events {
+			see(ev)
 		}
 	}()
 	if err := fleet.Ready(t.Context()); err != nil {
@@ -46,6 +46,8 @@ func fleetOf(t *testing.T, srv *pterotest.Server) *pterosocket.Fleet {
 	}
 	return fleet
 }
+
+func ignore(pterosocket.FleetEvent) {}
 
 // scrape returns what Prometheus gets, by the metrics' names.
 func scrape(t *testing.T, c prometheus.Collector) map[string]*dto.MetricFamily {
@@ -97,16 +99,24 @@ func TestFleetCollector(t *testing.T) {
 	for range servers - 1 {
 		last = srv.AddServer(pterotest.ServerConfig{Node: 3, Offline: true})
 	}
-	fleet := fleetOf(t, srv)
-	commands, err := fleet.Commands(srv.UUID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.Print("a line", "another")
-	await(t, func() bool {
-		_, hasStats := commands.Stats()
-		return hasStats && commands.Metrics().ConsoleLines == 2
+	lines, stats := make(chan string, 2), make(chan bool, 1)
+	fleet := fleetOf(t, srv, func(ev pterosocket.FleetEvent) {
+		switch event := ev.Event.(type) {
+		case pterosocket.ConsoleOutput:
+			lines <- event.Line
+		case pterosocket.Stats:
+			if ev.Server == srv.ServerID() {
+				select {
+				case stats <- true:
+				default:
+				}
+			}
+		}
 	})
+	srv.Print("a line", "another")
+	<-lines
+	<-lines
+	<-stats
 	collector := prom.NewFleetCollector(fleet, prom.Options{Labels: prometheus.Labels{"panel": "eu"}})
 	got := scrape(t, collector)
 	id := "server=" + srv.ServerID()
@@ -148,19 +158,6 @@ func TestFleetCollector(t *testing.T) {
 	problems, err := testutil.CollectAndLint(collector)
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
-	}
-}
-
-// await looks again and again; what it waits for happens within a second or two on a real clock.
-func await(t *testing.T, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for !cond() {
-		if ctx.Err() != nil {
-			t.Fatal("waited for a minute")
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -216,7 +213,7 @@ func TestBoundedCardinality(t *testing.T) {
 	for range 9 {
 		srv.AddServer(pterotest.ServerConfig{Offline: true})
 	}
-	fleet := fleetOf(t, srv)
+	fleet := fleetOf(t, srv, ignore)
 	got := scrape(t, prom.NewFleetCollector(fleet, prom.Options{MaxServers: 4}))
 	if n := len(got["pterosocket_connected"].GetMetric()); n != 4 {
 		t.Errorf("%d servers have series", n)
@@ -234,7 +231,7 @@ func TestBoundedCardinality(t *testing.T) {
 func TestOneRegistry(t *testing.T) {
 	srv := pterotest.NewServer(pterotest.Config{})
 	defer srv.Close()
-	fleet := fleetOf(t, srv)
+	fleet := fleetOf(t, srv, ignore)
 	reg := prometheus.NewPedanticRegistry()
 	for _, test := range []struct {
 		labels prometheus.Labels
@@ -268,7 +265,7 @@ func TestLongNames(t *testing.T) {
 	defer srv.Close()
 	srv.SetName("x" + strings.Repeat("世", 100))
 	bad := srv.AddServer(pterotest.ServerConfig{Name: strings.Repeat("a\xff", 100)})
-	got := scrape(t, prom.NewFleetCollector(fleetOf(t, srv), prom.Options{}))
+	got := scrape(t, prom.NewFleetCollector(fleetOf(t, srv, ignore), prom.Options{}))
 	for id, name := range map[string]string{
 		srv.ServerID(): "x" + strings.Repeat("世", 42),
 		bad.ServerID(): strings.Repeat("a\uFFFD", 32),

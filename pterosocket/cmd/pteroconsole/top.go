@@ -36,7 +36,9 @@ func top(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) e
 			b.record(ev)
 		}
 	}()
-	program := tea.NewProgram(newTopModel(fleet, b, opts.glyphs),
+	begun, cancel := context.WithCancel(ctx)
+	defer cancel()
+	program := tea.NewProgram(newTopModel(begun, fleet, b, opts.glyphs),
 		tea.WithInput(stdin.(*os.File)), tea.WithOutput(stdout.(*os.File)), tea.WithoutSignalHandler())
 	watched := make(chan struct{})
 	over := make(chan struct{})

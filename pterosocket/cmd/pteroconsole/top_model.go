@@ -24,6 +24,7 @@ type watched interface {
 
 // topModel is the state of top. Bubble Tea calls its methods from one goroutine.
 type topModel struct {
+	ctx    context.Context // its end ends what keys have begun
 	fleet  watched
 	board  *board
 	glyphs []rune
@@ -79,8 +80,8 @@ const (
 	actionTimeout = 10 * time.Second
 )
 
-func newTopModel(fleet watched, b *board, glyphs []rune) *topModel {
-	m := &topModel{fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24,
+func newTopModel(ctx context.Context, fleet watched, b *board, glyphs []rune) *topModel {
+	m := &topModel{ctx: ctx, fleet: fleet, board: b, glyphs: glyphs, now: time.Now, width: 80, height: 24,
 		meters: make(map[string]*meter), unsent: make(map[string][]string)}
 	m.filter = newField("/", 60)
 	m.look()
@@ -318,7 +319,7 @@ func (m *topModel) power(q *question) tea.Cmd {
 	return func() tea.Msg {
 		commands, err := m.fleet.Commands(q.server)
 		if err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), actionTimeout)
+			ctx, cancel := context.WithTimeout(m.ctx, actionTimeout)
 			defer cancel()
 			err = commands.WritePower(ctx, q.action)
 		}
@@ -379,7 +380,7 @@ func (m *topModel) send(server string) tea.Cmd {
 	return func() tea.Msg {
 		commands, err := m.fleet.Commands(server)
 		if err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), readyFor+actionTimeout)
+			ctx, cancel := context.WithTimeout(m.ctx, readyFor+actionTimeout)
 			defer cancel()
 			err = execute(ctx, func() {}, line, commands, to)
 			if err == nil {

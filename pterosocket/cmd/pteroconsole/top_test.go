@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -45,7 +46,7 @@ func connected(id, name, node string, cpu float64) pterosocket.ServerSnapshot {
 }
 
 func sceneModel(s *scene) *topModel {
-	m := newTopModel(s, newBoard(), blocks)
+	m := newTopModel(context.Background(), s, newBoard(), blocks)
 	m.now = func() time.Time { return time.Unix(1000, 0) }
 	return m
 }
@@ -299,7 +300,7 @@ func TestTopNotSent(t *testing.T) {
 		defer fleet.Close()
 		srv.SetDown(true)
 		synctest.Wait()
-		m := newTopModel(fleet, b, blocks)
+		m := newTopModel(t.Context(), fleet, b, blocks)
 		press(t, m, "enter", "l", "i", "s", "t", "enter")
 		wantScreen(t, m, `* "list" was not sent: not connected`)
 	})
@@ -345,7 +346,7 @@ func TestBoardForgetsLongLines(t *testing.T) {
 // However long a name is, the question behind it can be read, and so can what is typed.
 func TestTopLongTexts(t *testing.T) {
 	s := &scene{servers: []pterosocket.ServerSnapshot{connected("a", strings.Repeat("long name ", 20)+"\u202e", "n", 1)}}
-	m := newTopModel(s, newBoard(), plain)
+	m := newTopModel(context.Background(), s, newBoard(), plain)
 	for _, key := range []string{"K", "esc", "K"} {
 		shown := screen(m)
 		if i := strings.IndexFunc(shown, func(r rune) bool { return r >= 0x7f }); i >= 0 {
