@@ -28,7 +28,7 @@ func TestFleetDay(t *testing.T) {
 	}
 	fake := pterotest.Config{PanelLimit: 240, StatsEvery: 2 * time.Minute, StartDelay: time.Second}
 	virtual(t, fake, func(t *testing.T, srv *pterotest.Server) {
-		day := &fleetDay{t: t, srv: srv, r: rand.New(rand.NewPCG(chaosSeed(t), 3)), expected: make(map[string]int), printed: make(map[string]int)}
+		day := &fleetDay{t: t, srv: srv, r: rand.New(rand.NewPCG(chaosSeed(t), 3)), expected: make(map[string]int), printed: make(map[string]int), suspended: make(map[string]bool)}
 		day.add(srv)
 		for i := range servers - 1 {
 			day.add(srv.AddServer(pterotest.ServerConfig{Node: i % nodes}))
@@ -72,16 +72,17 @@ type fleetDay struct {
 	r       *rand.Rand
 	servers []*pterotest.Server
 
-	mu       sync.Mutex
-	expected map[string]int // the next line of each server
-	printed  map[string]int
-	lost     int // behind a Gap or a Lagged
-	doubled  int
-	silent   int // lost without one
-	gaps     int
-	ended    int // tokens that ended unrenewed
-	panelOut bool
-	backAt   time.Time // when the panel was back
+	mu        sync.Mutex
+	expected  map[string]int // the next line of each server
+	printed   map[string]int
+	lost      int // behind a Gap or a Lagged
+	doubled   int
+	silent    int // lost without one
+	gaps      int
+	ended     int // tokens that ended unrenewed
+	panelOut  bool
+	suspended map[string]bool // those servers get no tokens
+	backAt    time.Time       // when the panel was back
 }
 
 func (d *fleetDay) add(s *pterotest.Server) {
@@ -128,6 +129,9 @@ func (d *fleetDay) live(fleet *pterosocket.Fleet, nodes int, length time.Duratio
 		case 110:
 			d.panelIs(http.StatusOK)
 		case 120:
+			d.mu.Lock()
+			d.suspended[any.ServerID()] = true
+			d.mu.Unlock()
 			any.Suspend()
 		case 135:
 			for _, s := range d.servers {
@@ -136,6 +140,9 @@ func (d *fleetDay) live(fleet *pterosocket.Fleet, nodes int, length time.Duratio
 					s.SetState("running")
 				}
 			}
+			d.mu.Lock()
+			clear(d.suspended)
+			d.mu.Unlock()
 		case 140:
 			d.add(d.srv.AddServer(pterotest.ServerConfig{Node: d.r.IntN(nodes)}))
 		case 150:
@@ -181,7 +188,7 @@ func (d *fleetDay) watch(events <-chan pterosocket.FleetEvent) {
 			d.gaps++
 			gap[ev.Server] = true
 		case pterosocket.TokenExpired:
-			if !d.panelOut && ev.Time.Sub(d.backAt) > 10*time.Minute { // until all have had their turn
+			if !d.panelOut && ev.Time.Sub(d.backAt) > 10*time.Minute && !d.suspended[ev.Server] { // until all have had their turn
 				d.ended++
 				d.t.Logf("%v: a token of %s has ended", ev.Time, ev.Server)
 			}
