@@ -47,6 +47,7 @@ type Fleet struct {
 	mu       sync.Mutex
 	members  []*member                  // in the order of their arrival
 	index    map[string]*member         // the same by UUID and ID, in lower case
+	listed   []Server                   // the panel's last list, or those of FleetConfig.Servers
 	removed  map[string]bool            // UUIDs that the user removed or left out; refreshes skip them
 	unknown  map[string]bool            // names that the panel does not know, already reported
 	asked    map[string]tokens.Requests // token requests of servers that left or were restarted, by UUID

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
@@ -433,5 +434,68 @@ func TestFleetCallsAtTheSameTime(t *testing.T) {
 		}
 		all.Wait()
 		<-fleet.Done()
+	})
+}
+
+// Select picks the servers, and Reselect looks again without asking the panel.
+func TestFleetSelect(t *testing.T) {
+	virtual(t, pterotest.Config{PanelLimit: 240}, func(t *testing.T, srv *pterotest.Server) {
+		b := srv.AddServer(pterotest.ServerConfig{Name: "B"})
+		c := srv.AddServer(pterotest.ServerConfig{Name: "C"})
+		var mu sync.Mutex
+		picked := map[string]bool{b.ServerID(): true}
+		pick := func(on bool, servers ...*pterotest.Server) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, s := range servers {
+				picked[s.ServerID()] = on
+			}
+		}
+		cfg := fleetConfig(srv)
+		cfg.Select = func(s pterosocket.Server) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return picked[s.ID]
+		}
+		w := watch(t, cfg)
+		w.ready()
+		if n := len(w.Snapshot()); n != 1 || !w.snapshot(b.ServerID()).Connected {
+			t.Errorf("%d servers, one was picked", n)
+		}
+		requests := w.Budget().Requests
+		pick(true, c)
+		w.Reselect()
+		w.ready()
+		if n := w.Budget().Requests - requests; n != 1 || !w.snapshot(c.ServerID()).Connected {
+			t.Errorf("%d requests for a server that the list has", n)
+		}
+		pick(false, b)
+		w.Reselect()
+		synctest.Wait()
+		if got := w.names(b.ServerID()); got != "server_added start auth_success close server_removed" {
+			t.Errorf("no longer picked: %s", got)
+		}
+		// Picked again while it is leaving, it comes back at once.
+		pick(false, c)
+		w.Reselect()
+		pick(true, b, c)
+		w.Reselect()
+		w.ready()
+		if n := len(w.Snapshot()); n != 2 {
+			t.Errorf("%d servers", n)
+		}
+		// A list asks again. A server that Add brought stays, and one that Remove took away stays away.
+		must(t, w.Add(t.Context(), srv.ServerID()))
+		must(t, w.Remove(b.ServerID()))
+		pick(false, srv)
+		time.Sleep(6 * time.Minute)
+		w.Reselect()
+		w.ready()
+		if len(w.Snapshot()) != 2 || !w.snapshot(srv.ServerID()).Connected || !w.snapshot(c.ServerID()).Connected {
+			t.Errorf("%+v", w.Snapshot())
+		}
+		if limit := w.Budget().Limit; limit != 240 {
+			t.Errorf("the panel's limit is %d", limit)
+		}
 	})
 }

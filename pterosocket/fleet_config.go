@@ -34,6 +34,10 @@ type FleetConfig struct {
 	// ConnectTimeout is not used there. ErrSkipServer leaves the server out. Any other error ends the server. Each must
 	// return when ctx ends. It must not call Fleet.Close or Shutdown, which would wait for it. Nil: nothing is changed.
 	Each func(ctx context.Context, server Server, cfg *Config) error
+	// Select picks the fleet's servers from those that the panel lists. It is called for each of them, with every list
+	// and by Fleet.Reselect, one call at a time. It must return at once and call no method of the Fleet. Fleet.Add does
+	// not ask it. Nil: all servers are picked.
+	Select func(Server) bool
 	// RequestsPerMinute limits the requests to the panel, for all servers together. A server needs about one in eight
 	// minutes. 0: three quarters of the limit that the panel reports, and 180 until it has reported one.
 	RequestsPerMinute int
@@ -121,9 +125,9 @@ func (c FleetConfig) shown() any {
 		Servers                                  []string
 		Admin                                    bool
 		Refresh                                  time.Duration
-		HasEach                                  bool
+		HasEach, HasSelect                       bool
 		RequestsPerMinute, QueueSize, QueueBytes int
-	}{c.Config.shown(), c.Servers, c.Admin, c.Refresh, c.Each != nil, c.RequestsPerMinute, c.QueueSize, c.QueueBytes}
+	}{c.Config.shown(), c.Servers, c.Admin, c.Refresh, c.Each != nil, c.Select != nil, c.RequestsPerMinute, c.QueueSize, c.QueueBytes}
 }
 
 // Format prints the config without its API key, for every verb.

@@ -148,18 +148,12 @@ func (f *Fleet) apply(found found) {
 	f.mu.Lock()
 	for _, s := range found.servers {
 		listed[s.UUID] = true
-		m := f.member(s.UUID)
-		switch {
-		case f.removed[s.UUID]:
-		case m == nil:
-			f.add(s, false)
-		default:
+		if m := f.member(s.UUID); m != nil && !f.removed[s.UUID] {
 			f.update(m, s)
-			if m.hasEnded() && time.Since(m.ended) >= againAfter {
-				f.restart(m)
-			}
 		}
 	}
+	f.listed = found.servers
+	unpicked := f.choose()
 	gone := make(map[*member]*client)
 	for _, m := range f.members { // a server added while the list was read may not be in it
 		if found.isWhole && !listed[m.server.UUID] && !m.byHand && m.added.Before(found.began) {
@@ -182,6 +176,43 @@ func (f *Fleet) apply(found found) {
 	f.mu.Unlock()
 	for m, c := range gone {
 		m.leave(c, fmt.Errorf("%w: the panel no longer lists it", ErrServerNotFound))
+	}
+	for m, c := range unpicked {
+		m.leave(c, errClosing)
+	}
+	f.announce()
+}
+
+// choose starts the listed servers that belong to the fleet and are not in it. It returns the members that
+// FleetConfig.Select no longer picks, with their clients. The caller holds f.mu.
+func (f *Fleet) choose() (unpicked map[*member]*client) {
+	unpicked = make(map[*member]*client)
+	for _, s := range f.listed {
+		m := f.member(s.UUID)
+		switch isPicked := f.cfg.Select == nil || f.cfg.Select(s); {
+		case f.removed[s.UUID]:
+		case !isPicked && m != nil && !m.byHand:
+			unpicked[m] = m.client
+		case !isPicked:
+		case m == nil:
+			f.add(s, false)
+		case m.gone || m.hasEnded() && time.Since(m.ended) >= againAfter:
+			f.restart(m)
+		}
+	}
+	return unpicked
+}
+
+// Reselect calls FleetConfig.Select for each server in the panel's last list, without asking the panel again. It
+// connects to the servers that Select picks now. Those that Select no longer picks leave the fleet as by Remove, but a
+// later Reselect or refresh may bring them back. Reselect returns at once, so the consumer may call it.
+func (f *Fleet) Reselect() {
+	f.mu.Lock()
+	unpicked := f.choose()
+	f.admitLocked()
+	f.mu.Unlock()
+	for m, c := range unpicked {
+		m.leave(c, errClosing)
 	}
 	f.announce()
 }

@@ -38,6 +38,7 @@ func (f *Fleet) Metrics() Metrics {
 // FleetBudget says how a fleet uses its budget of requests to the panel.
 type FleetBudget struct {
 	RequestsPerMinute int    // the most that the fleet sends
+	Limit             int    // requests a minute that the panel allows the user; 0: it has not said
 	Requests          uint64 // sent so far, for lists, lookups and credentials
 	Waiting           int    // requests that wait for their turn
 	Surplus           int    // servers that are not connected because the budget cannot renew their tokens
@@ -47,7 +48,7 @@ type FleetBudget struct {
 func (f *Fleet) Budget() FleetBudget {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b := FleetBudget{RequestsPerMinute: f.budget.PerMinute(), Surplus: f.surplus}
+	b := FleetBudget{RequestsPerMinute: f.budget.PerMinute(), Limit: f.budget.Limit(), Surplus: f.surplus}
 	b.Requests, b.Waiting = f.budget.Use()
 	return b
 }

@@ -8,19 +8,19 @@ import (
 
 // Metrics are counters of a connection's whole life, including reconnects. Commands.Metrics returns them.
 type Metrics struct {
-	EventsReceived     uint64        // frames that the daemon sent
-	BytesReceived      uint64        // bytes of those frames, uncompressed
-	ConsoleLines       uint64        // ConsoleOutput events, including dropped and recovered ones
-	Dropped            uint64        // events given up because the consumer was slow
-	Reconnects         uint64        // connections after the first that were authenticated
-	Renewals           uint64        // tokens renewed on a live connection
-	CredentialRequests uint64        // requests for a token
-	CommandsSent       uint64        // frames sent through Commands, without the library's own
-	FramesSkipped      uint64        // frames that were too long or could not be read
-	FailedAttempts     uint64        // attempts to connect that failed
-	Gaps               uint64        // Gap events
-	LinesReplayed      uint64        // lines recovered from the daemon's history
-	PingRTT            time.Duration // round trip of the last answered ping; 0 before the first
+	EventsReceived     uint64        `json:"events_received"`     // frames that the daemon sent
+	BytesReceived      uint64        `json:"bytes_received"`      // bytes of those frames, uncompressed
+	ConsoleLines       uint64        `json:"console_lines"`       // ConsoleOutput events, including dropped and recovered ones
+	Dropped            uint64        `json:"dropped"`             // events given up because the consumer was slow
+	Reconnects         uint64        `json:"reconnects"`          // connections after the first that were authenticated
+	Renewals           uint64        `json:"renewals"`            // tokens renewed on a live connection
+	CredentialRequests uint64        `json:"credential_requests"` // requests for a token
+	CommandsSent       uint64        `json:"commands_sent"`       // frames sent through Commands, without the library's own
+	FramesSkipped      uint64        `json:"frames_skipped"`      // frames that were too long or could not be read
+	FailedAttempts     uint64        `json:"failed_attempts"`     // attempts to connect that failed
+	Gaps               uint64        `json:"gaps"`                // Gap events
+	LinesReplayed      uint64        `json:"lines_replayed"`      // lines recovered from the daemon's history
+	PingRTT            time.Duration `json:"ping_rtt"`            // round trip of the last answered ping; 0 before the first
 }
 
 // counters hold the Metrics while they count.

@@ -1,6 +1,7 @@
 package pterosocket
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -19,6 +20,40 @@ type ServerSnapshot struct {
 	Err          error     // why it is not connected; nil: it is, or was not tried yet, or Close ended it
 	NextAttempt  time.Time // not before this; zero: no attempt is planned, or one is under way
 	TokenExpires time.Time // when the token in use ends; zero: there is none
+}
+
+type snapshotJSON struct {
+	Server       Server     `json:"info"`
+	Connected    bool       `json:"connected"`
+	Since        time.Time  `json:"since,omitzero"`
+	LastFrame    time.Time  `json:"last_frame,omitzero"`
+	State        State      `json:"state"`
+	Stats        Stats      `json:"stats"`
+	Metrics      Metrics    `json:"metrics"`
+	QueuedEvents int        `json:"queued_events"`
+	QueuedBytes  int        `json:"queued_bytes"`
+	Err          *errorJSON `json:"error,omitempty"`
+	NextAttempt  time.Time  `json:"next_attempt,omitzero"`
+	TokenExpires time.Time  `json:"token_expires,omitzero"`
+}
+
+// MarshalJSON returns the snapshot as one object. Its errors become what MarshalEvent makes of them.
+func (s ServerSnapshot) MarshalJSON() ([]byte, error) {
+	return json.Marshal(snapshotJSON{
+		s.Server, s.Connected, s.Since, s.LastFrame, s.State, s.Stats, s.Metrics, s.QueuedEvents, s.QueuedBytes,
+		toErrorJSON(s.Err), s.NextAttempt, s.TokenExpires,
+	})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *ServerSnapshot) UnmarshalJSON(data []byte) error {
+	var j snapshotJSON
+	err := json.Unmarshal(data, &j)
+	*s = ServerSnapshot{
+		j.Server, j.Connected, j.Since, j.LastFrame, j.State, j.Stats, j.Metrics, j.QueuedEvents, j.QueuedBytes,
+		j.Err.toError(), j.NextAttempt, j.TokenExpires,
+	}
+	return err
 }
 
 // errWithheld tells why a connection that is still up does not count as connected.

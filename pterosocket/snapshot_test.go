@@ -1,9 +1,14 @@
 package pterosocket_test
 
 import (
+	"encoding/json"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
@@ -128,6 +133,38 @@ func TestNoAttemptIsNoFailure(t *testing.T) {
 		must(t, w.Close())
 		if n := w.Metrics().FailedAttempts; n != 0 {
 			t.Errorf("%d failed attempts", n)
+		}
+	})
+}
+
+// A snapshot in JSON comes back the same, but for what errors.As finds.
+func TestSnapshotAsJSON(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		time.Sleep(1500 * time.Millisecond)
+		for range 2 {
+			want := c.Snapshot()
+			data, err := json.Marshal(want)
+			must(t, err)
+			var got pterosocket.ServerSnapshot
+			must(t, json.Unmarshal(data, &got))
+			if want.Err != nil {
+				if !errors.Is(got.Err, pterosocket.ErrNotConnected) || got.Err.Error() != want.Err.Error() {
+					t.Errorf("%v became %v", want.Err, got.Err)
+				}
+				got.Err = want.Err
+			}
+			for _, at := range []*time.Time{&want.Since, &want.LastFrame, &want.NextAttempt, &want.TokenExpires} {
+				*at = at.Round(0).UTC()
+			}
+			for _, at := range []*time.Time{&got.Since, &got.LastFrame, &got.NextAttempt, &got.TokenExpires} {
+				*at = at.UTC()
+			}
+			if diff := cmp.Diff(want, got, cmpopts.EquateErrors()); diff != "" {
+				t.Errorf("%s\n%s", data, diff)
+			}
+			srv.ExpireTokens()
+			time.Sleep(time.Second)
 		}
 	})
 }

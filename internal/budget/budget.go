@@ -51,6 +51,13 @@ func (b *Budget) PerMinute() int {
 	return b.perMinute()
 }
 
+// Limit returns how many requests a minute the panel allows the user; 0: it has not said.
+func (b *Budget) Limit() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.learned
+}
+
 func (b *Budget) perMinute() int {
 	switch {
 	case b.fixed > 0:
