@@ -147,7 +147,7 @@ func TestPausedPublisherCannotWrite(t *testing.T) {
 // Many servers write at once, more than NATS takes batches of, and their messages do not disturb each other.
 func TestPublishersDoNotDisturbEachOther(t *testing.T) {
 	s, _ := openTestStore(t, Config{})
-	const servers, lines = 120, 300
+	const servers, lines = 80, 60
 	var all sync.WaitGroup
 	for relay := range 4 {
 		p, fenced := testPublisher(t, s, fmt.Sprint("relay", relay))
