@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,13 @@ func (l *log) line(t *testing.T, server, line string) {
 	})
 }
 
+// messages returns a copy of all that has come.
+func (l *log) messages() []relay.Message {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
 // lines returns the console lines of a server.
 func (l *log) lines(server string) (lines []string) {
 	l.mu.Lock()
@@ -236,7 +244,7 @@ func (r *running) owns(t *testing.T, partitions int) {
 // until waits for what nothing tells.
 func until(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !check(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); !check(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it never came true: ", what)
 		}

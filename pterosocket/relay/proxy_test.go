@@ -13,10 +13,11 @@ type proxy struct {
 	to       string
 	group    sync.WaitGroup
 
-	mu     sync.Mutex
-	ended  bool
-	frozen chan struct{} // closed: data flows
-	conns  []net.Conn
+	mu       sync.Mutex
+	ended    bool
+	refusing bool
+	frozen   chan struct{} // closed: data flows
+	conns    []net.Conn
 }
 
 func newProxy(t *testing.T, to string) *proxy {
@@ -53,7 +54,7 @@ func (p *proxy) accept() {
 		}
 		p.mu.Lock()
 		p.conns = append(p.conns, in, out)
-		if p.ended {
+		if p.ended || p.refusing {
 			_, _ = in.Close(), out.Close()
 		}
 		p.mu.Unlock()
@@ -97,6 +98,14 @@ func (p *proxy) thaw() {
 	default:
 		close(p.frozen)
 	}
+}
+
+// refuse ends every connection, and those to come, until it is called with false.
+func (p *proxy) refuse(refusing bool) {
+	p.mu.Lock()
+	p.refusing = refusing
+	p.mu.Unlock()
+	p.drop()
 }
 
 // drop ends every connection.

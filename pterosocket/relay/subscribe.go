@@ -30,8 +30,8 @@ type SubscribeOptions struct {
 	Events []string
 	// From is where to begin. The zero value: with new events. A durable subscription goes on where it was instead.
 	From Start
-	// Durable names a subscription that NATS remembers: messages that were not acknowledged come again, after 30 s or
-	// when the subscription is opened anew. Several processes with the same name share its messages.
+	// Durable names a subscription that NATS remembers. Messages that were not acknowledged come again after 30 s, and
+	// then behind later ones. Several processes with the same name share its messages.
 	Durable string
 }
 
@@ -64,7 +64,7 @@ const (
 )
 
 // Subscribe returns the events that relays write, in the order of the stream, which is that of the daemon for each
-// server. It goes on through outages of NATS. The channel is closed when ctx ends, or nc is closed. nc stays the
+// server; only what comes again to a durable subscription is out of order. It goes on through outages of NATS. The channel is closed when ctx ends, or nc is closed. nc stays the
 // caller's.
 //
 // The stream keeps events for as long as its limits say, so a slow consumer loses nothing before that. If the stream

@@ -128,7 +128,7 @@ func parse(args []string, env func(string) string, stderr io.Writer) (options, e
 	flags.StringVar(&o.format, "log", "text", "log as text or json")
 	flags.BoolVar(&o.verbose, "v", false, "log more")
 	flags.BoolVar(&o.json, "json", false, "watch: print every event as a JSON object, one a line")
-	flags.DurationVar(&o.idle, "idle", time.Second, "run: the answer ends when the console is silent for this `time`")
+	flags.DurationVar(&o.idle, "idle", time.Second, "run: the answer ends when the console is silent for this `time`, or after 10 s")
 	flags.DurationVar(&o.limit, "for", 0, "end after this `time`")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

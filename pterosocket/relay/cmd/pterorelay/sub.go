@@ -30,11 +30,7 @@ func subcommand(ctx context.Context, o options, stdout, stderr io.Writer) error 
 	case "servers":
 		return list(ctx, nc, stdout)
 	case "run":
-		lines, err := relay.NewCommands(nc, o.args[1]).Run(ctx, o.args[2], pterosocket.RunOptions{Idle: o.idle})
-		for _, line := range lines {
-			fmt.Fprintln(stdout, pterosocket.Plain(line))
-		}
-		return err
+		return runCommand(ctx, relay.NewCommands(nc, o.args[1]), o, stdout)
 	}
 	commands := relay.NewCommands(nc, o.args[1])
 	if err := commands.Power(ctx, pterosocket.PowerAction(o.args[2])); err != nil {
@@ -42,6 +38,23 @@ func subcommand(ctx context.Context, o options, stdout, stderr io.Writer) error 
 	}
 	fmt.Fprintln(stdout, commands.State())
 	return nil
+}
+
+// mostIdle is how long an answer may take on a console that is never silent.
+const mostIdle = 10 * time.Second
+
+// runCommand prints the answer to a command.
+func runCommand(ctx context.Context, commands *relay.Commands, o options, stdout io.Writer) error {
+	limited, cancel := context.WithTimeout(ctx, max(mostIdle, o.idle))
+	defer cancel()
+	lines, err := commands.Run(limited, o.args[2], pterosocket.RunOptions{Idle: o.idle})
+	for _, line := range lines {
+		fmt.Fprintln(stdout, pterosocket.Plain(line))
+	}
+	if limited.Err() != nil && ctx.Err() == nil && len(lines) > 0 { // the console went on and on
+		return nil
+	}
+	return err
 }
 
 // watch prints events until ctx ends.
