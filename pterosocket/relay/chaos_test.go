@@ -179,7 +179,7 @@ func (c *chaos) startNATS() {
 
 func (c *chaos) startRelay(m *member) {
 	env := []string{"PTERO_ORIGIN=" + c.srv.Origin(), "PTERO_API_KEY=" + c.srv.APIKey()}
-	m.process = c.spawn(m.name, env, filepath.Join(c.dir, "pterorelay"), "-nats", m.proxy.url(), "-name", m.name, "-lease", chaosLease.String())
+	m.process = c.spawn(m.name, env, filepath.Join(c.dir, "pterorelay"), "-nats", m.proxy.url(), "-name", m.name, "-lease", chaosLease.String(), "-v")
 }
 
 // A fault is something that happens.
@@ -464,6 +464,16 @@ func countLines(messages []relay.Message) int {
 	return len(seen)
 }
 
+// isPrinted reports whether print has printed a line.
+func isPrinted(line string) bool {
+	for _, prefix := range []string{"line ", "Saved the game", "Alex ", "the end"} {
+		if strings.HasPrefix(line, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 type judgement struct{ lines, lost, doubled, silent, gaps int }
 
 // judgeServer compares what was printed with what came.
@@ -488,8 +498,8 @@ func (c *chaos) judgeServer(l *log, s *pterotest.Server) (j judgement) {
 			isGap = true
 			j.gaps++
 		case pterosocket.ConsoleOutput:
-			if e.Line == "the game has started" || strings.HasPrefix(e.Line, "command ") {
-				continue // the start of a game clears the daemon's log; the game prints commands
+			if !isPrinted(e.Line) { // commands, and what a restart prints
+				continue
 			}
 			at := slices.Index(want, e.Line)
 			switch {

@@ -175,6 +175,9 @@ func (d *desk) work(message micro.Request, server string, q request) {
 // carryOut does what a request asks for. Lines are sent as they come; the rest of the answer is returned.
 func (d *desk) carryOut(ctx context.Context, message micro.Request, server string, q request) (reply, error) {
 	commands, err := d.relay.fleet.Commands(server)
+	if err != nil && d.relay.isKnown(server) {
+		err = fmt.Errorf("%w: the relay is taking the server over", pterosocket.ErrNotConnected)
+	}
 	if err != nil {
 		return reply{}, err
 	}

@@ -36,6 +36,7 @@ type leases struct {
 	gained     func(partitions []int)
 	lost       func(partitions []int)
 	drained    func(ctx context.Context, partition int) error // waits until nothing of it is left to publish
+	pace       func() int                                     // how many partitions to give up in a third of a lease, when another relay has joined
 
 	changed chan struct{} // says that balance has something to do
 	empty   chan int      // partitions that are drained
@@ -44,6 +45,8 @@ type leases struct {
 	held    map[int]*holding
 	seen    map[string]sighting // the keys of the bucket, as watched
 	leaving bool                // everything is given up
+	gaveUp  time.Time           // when partitions were last given up
+	isAway  bool                // NATS did not answer the last time
 }
 
 // A holding is a partition that this relay owns.
@@ -109,7 +112,7 @@ func (l *leases) poke() {
 	}
 }
 
-// run keeps the leases until leave has given them all up, or ctx ends. Then whatever is still held is lost.
+// run, the only goroutine that changes what is held, keeps the leases until leave has given them all up, or ctx ends. Then whatever is still held is lost.
 func (l *leases) run(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -244,9 +247,11 @@ func (l *leases) beat(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.lease/3)
 	defer cancel()
 	if !leaving {
-		if _, err := l.kv.Put(ctx, relayPrefix+l.instance, []byte(l.instance)); err != nil {
-			l.log.Warn("NATS does not answer; this relay's leases may end", "error", explain(err))
+		_, err := l.kv.Put(ctx, relayPrefix+l.instance, []byte(l.instance))
+		if err != nil && !l.isAway {
+			l.log.Warn("NATS does not answer; this relay keeps its servers until it hears that another has them", "error", explain(err))
 		}
+		l.isAway = err != nil
 	}
 	var gone []int
 	var mu sync.Mutex
@@ -350,15 +355,19 @@ func (l *leases) balance(ctx context.Context, all *sync.WaitGroup) {
 			free = append(free, p)
 		}
 	}
-	if len(keeps) > share {
+	if tooMany := len(keeps) - share; tooMany > 0 && l.leaving {
 		going = keeps[share:]
+	} else if tooMany > 0 && time.Since(l.gaveUp) >= l.lease/3 { // not all at once, since the others need a token for each server
+		going, l.gaveUp = keeps[len(keeps)-min(tooMany, max(1, l.pace())):], time.Now()
+	}
+	if len(going) > 0 {
 		for _, p := range going {
 			l.held[p].isGoing = true
 		}
 	}
 	l.mu.Unlock()
 	if len(going) > 0 {
-		l.log.Info("giving up partitions", "partitions", len(going), "kept", share)
+		l.log.Info("giving up partitions", "partitions", len(going), "of", len(keeps), "share", share)
 		l.lost(going)
 		for _, p := range going {
 			all.Go(func() {

@@ -11,8 +11,11 @@ type outbox struct {
 
 	expect uint64 // sequence of the last message of the server's subjects in the stream
 	fenced bool   // another relay has written, so nothing more may be
-	busy   bool   // it waits for a worker, or one is at work
-	queue  []item
+	// isCut: lines are missing, and another relay is taking over. It finds them in the daemon's log, with those behind
+	// them, if what comes from here ends before the gap.
+	isCut bool
+	busy  bool // it waits for a worker, or one is at work
+	queue []item
 }
 
 // An item is one event to be published.
@@ -21,6 +24,7 @@ type item struct {
 	data   []byte
 	isLast bool // the connection's last event
 	silent bool // it is not published
+	cuts   bool // neither it nor what follows is published
 }
 
 const (

@@ -146,6 +146,8 @@ func (p *publisher) toItem(ev pterosocket.FleetEvent) (item, bool) {
 		if e.Final && e.Err == nil && p.isLeaving(ev.Server) {
 			return it, false
 		}
+	case pterosocket.Gap, pterosocket.Lagged: // see outbox.isCut
+		it.cuts = p.isLeaving(ev.Server)
 	case pterosocket.ServerRemoved: // to subscribers, a server that another relay takes over is not removed
 		it.silent = e.Err == nil && p.isLeaving(ev.Server)
 	}
@@ -165,7 +167,10 @@ func (p *publisher) put(server string, it item) {
 		box = &outbox{gone: make(chan struct{})}
 		p.boxes[server] = box
 	}
-	if box == nil || box.fenced && !it.isLast {
+	if box == nil {
+		return
+	}
+	if box.isCut = box.isCut || it.cuts; (box.fenced || box.isCut) && !it.isLast {
 		return
 	}
 	box.queue = append(box.queue, it)

@@ -36,6 +36,7 @@ type Relay struct {
 	mu    sync.Mutex
 	owned []bool          // by partition
 	apart map[string]bool // servers that are let go of for a moment, to be claimed again
+	known map[string]bool // servers that the panel has listed
 	busy  time.Time       // until then the relay may ask the panel faster, since it has taken servers over
 }
 
@@ -58,7 +59,7 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	}
 	r := &Relay{
 		cfg: cfg, nc: nc, instance: newInstance(), retaken: make(chan string, 256),
-		owned: make([]bool, cfg.Partitions), apart: make(map[string]bool),
+		owned: make([]bool, cfg.Partitions), apart: make(map[string]bool), known: make(map[string]bool),
 	}
 	r.log = cfg.Logger.With("relay", cfg.Name)
 	if r.store, err = openStore(ctx, nc, cfg); err != nil {
@@ -68,7 +69,7 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	r.publisher.omitStats, r.publisher.isLeaving, r.publisher.fenced = cfg.Stream.OmitStats, r.isLeaving, r.retake
 	r.leases = newLeases(r.store.leases, r.instance, cfg)
 	r.leases.log = r.log
-	r.leases.gained, r.leases.lost, r.leases.drained = r.gain, r.lose, r.drain
+	r.leases.gained, r.leases.lost, r.leases.drained, r.leases.pace = r.gain, r.lose, r.drain, r.pace
 	r.desk = newDesk(r)
 	return r.run(ctx)
 }
@@ -78,7 +79,7 @@ func (r *Relay) run(ctx context.Context) error {
 	hard, cutShort := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cutShort(errEnded)
 	fleetConfig := r.cfg.FleetConfig
-	fleetConfig.Select, fleetConfig.Each = r.owns, r.claim
+	fleetConfig.Select, fleetConfig.Each = r.pick, r.claim
 	hurry := context.AfterFunc(ctx, func() { cutShort(context.Cause(ctx)) })
 	events, fleet, err := pterosocket.ConnectFleet(hard, fleetConfig)
 	if !hurry() && err == nil { // ctx has ended meanwhile
@@ -156,15 +157,42 @@ func (r *Relay) end(ctx context.Context, leasing *sync.WaitGroup) error {
 	}
 }
 
-// owns is FleetConfig.Select.
-func (r *Relay) owns(s pterosocket.Server) bool {
+// pick is FleetConfig.Select.
+func (r *Relay) pick(s pterosocket.Server) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.owned[partitionOf(s.ID, r.cfg.Partitions)] && !r.apart[s.ID]
+	r.known[s.ID] = true
+	return r.ownsLocked(s.ID)
 }
 
 // isLeaving reports whether a server is another relay's now, or is to be claimed again.
-func (r *Relay) isLeaving(server string) bool { return !r.owns(pterosocket.Server{ID: server}) }
+func (r *Relay) isLeaving(server string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.ownsLocked(server)
+}
+
+// ownsLocked reports whether the relay is to be connected to a server. r.mu is held.
+func (r *Relay) ownsLocked(server string) bool {
+	return r.owned[partitionOf(server, r.cfg.Partitions)] && !r.apart[server]
+}
+
+// isKnown reports whether the panel has listed a server.
+func (r *Relay) isKnown(server string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[server]
+}
+
+// pace returns how many partitions' servers another relay can connect to in a third of a lease.
+func (r *Relay) pace() int {
+	servers, owned := len(r.fleet.Snapshot()), r.partitions()
+	if servers == 0 || owned == 0 {
+		return r.cfg.Partitions
+	}
+	requests := float64(r.fleet.Budget().RequestsPerMinute) * (r.cfg.Lease / 3).Minutes()
+	return int(requests * float64(owned) / float64(servers))
+}
 
 // claim is FleetConfig.Each: it claims the server in the stream, and then looks up which lines the stream has.
 func (r *Relay) claim(ctx context.Context, server pterosocket.Server, cfg *pterosocket.Config) error {
@@ -182,6 +210,7 @@ func (r *Relay) claim(ctx context.Context, server pterosocket.Server, cfg *ptero
 	if isKnown || r.store.hasState(ctx, server.ID) {
 		cfg.After, err = r.store.tail(ctx, server.ID, seq)
 	}
+	r.log.Debug("claimed a server", "server", server.ID, "seq", seq, "known", isKnown, "lines", len(cfg.After), "error", err)
 	return err
 }
 
@@ -216,6 +245,13 @@ func (r *Relay) gain(partitions []int) {
 
 func (r *Relay) lose(partitions []int) {
 	r.set(partitions, false)
+	r.mu.Lock()
+	for server := range r.apart { // they need not be claimed again
+		if !r.owned[partitionOf(server, r.cfg.Partitions)] {
+			delete(r.apart, server)
+		}
+	}
+	r.mu.Unlock()
 	r.desk.shut(partitions)
 	r.fleet.Reselect()
 }
@@ -228,7 +264,7 @@ func (r *Relay) drain(ctx context.Context, partition int) error {
 // retake has a server claimed again that another relay has written for. If its partition was lost meanwhile, nothing
 // comes of it.
 func (r *Relay) retake(server string) {
-	r.log.Warn("another relay has written for a server", "server", server)
+	r.log.Debug("another relay has written for a server", "server", server)
 	select {
 	case r.retaken <- server:
 	default: // so many that the lease is certainly lost; if not, the server's next message tells again

@@ -79,7 +79,7 @@ func (r *Relay) writeStates(ctx context.Context, written map[string]state) {
 		if isMine[id] {
 			continue
 		}
-		if r.owns(pterosocket.Server{ID: id}) { // it has left the fleet
+		if !r.isLeaving(id) { // it has left the fleet
 			_ = r.store.states.Delete(ctx, id, jetstream.LastRevision(last.revision)) // if another has written since, it stays
 		}
 		delete(written, id)

@@ -14,7 +14,8 @@ import (
 const tailLines = 512
 
 // tail returns the last console lines of a server that are in the stream before the message with sequence end, which is
-// a server_added of the same server. The answer is empty, not nil, if there are none. It tries until ctx ends.
+// a server_added of the same server. They follow each other in the daemon's log too: a Gap or a Lagged among them begins
+// anew. The answer is empty, not nil, if there are none. It tries until ctx ends.
 func (s *store) tail(ctx context.Context, server string, end uint64) ([]string, error) {
 	for {
 		lines, err := s.tailOnce(ctx, server, end)
@@ -40,6 +41,7 @@ func (s *store) tailOnce(ctx context.Context, server string, end uint64) ([]stri
 		consumer, err := s.js.OrderedConsumer(ctx, streamName, jetstream.OrderedConsumerConfig{
 			FilterSubjects: []string{
 				eventSubject(server, pterosocket.ConsoleOutput{}.Name()), eventSubject(server, pterosocket.ServerAdded{}.Name()),
+				eventSubject(server, pterosocket.Gap{}.Name()), eventSubject(server, pterosocket.Lagged{}.Name()),
 			},
 			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start, InactiveThreshold: time.Minute,
 		})
@@ -60,7 +62,7 @@ func readLines(ctx context.Context, consumer jetstream.Consumer, end uint64) ([]
 		return nil, err
 	}
 	defer messages.Stop()
-	lines := []string{}
+	lines, isBroken := []string{}, false
 	for {
 		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -77,8 +79,14 @@ func readLines(ctx context.Context, consumer jetstream.Consumer, end uint64) ([]
 		if err != nil {
 			continue // another version wrote it
 		}
-		if line, ok := ev.Event.(pterosocket.ConsoleOutput); ok {
-			lines = append(lines, line.Line)
+		switch e := ev.Event.(type) {
+		case pterosocket.Gap, pterosocket.Lagged:
+			isBroken = true
+		case pterosocket.ConsoleOutput:
+			if isBroken {
+				lines, isBroken = lines[:0], false
+			}
+			lines = append(lines, e.Line)
 		}
 	}
 }
