@@ -74,6 +74,9 @@ type Config struct {
 	// line. Empty but not nil: every line of the daemon's history is new. Nil: off. After takes precedence over
 	// History.
 	After []string
+	// Token is one that an earlier connection had: Commands.Token returned it. As long as it is good, connecting takes no
+	// request to the panel. If the daemon refuses it, the library asks for a fresh one. Zero: there is none.
+	Token IssuedToken
 	// DrainTimeout is how long a consumer may take nothing after the end of ctx or a final error. Then the events
 	// already received are given up. 0: 1 s. Negative: they are given up at once.
 	DrainTimeout time.Duration

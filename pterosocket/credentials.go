@@ -39,6 +39,31 @@ func (c Credentials) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct{ Token, Socket string }{redacted, c.Socket})
 }
 
+// An IssuedToken is the token of a connection, for Config.Token of a later one. What is printed, logged or marshalled
+// does not show the token.
+type IssuedToken struct {
+	Credentials
+	Asked time.Time // when it was asked for; it ends ten minutes later, or when it says
+}
+
+// Token returns the token in use; ok is false while there is none. It opens the server's console for whoever has it, so
+// store it only where the API key might be stored.
+func (c *Commands) Token() (token IssuedToken, ok bool) {
+	s, _ := c.c.current()
+	if s == nil || !s.isAuthenticated() {
+		return IssuedToken{}, false
+	}
+	tok := s.look().token
+	return IssuedToken{Credentials{tok.Token, tok.Socket}, tok.Asked}, true
+}
+
+// keepToken makes the first connection use Config.Token, if that can be used.
+func (c *client) keepToken(t IssuedToken) {
+	if t.Token != "" && !t.Asked.IsZero() && c.checkSocket(t.Socket) == nil {
+		c.tokens.Keep(panel.Credentials{Token: t.Token, Socket: t.Socket}, t.Asked)
+	}
+}
+
 // credentials is what the token cache calls for a new token. Its errors never show the API key.
 func (c *client) credentials(ctx context.Context) (creds panel.Credentials, err error) {
 	c.count.credentialRequests.Add(1)

@@ -18,7 +18,7 @@ var ErrSkipServer = errors.New("the server is left out of the fleet")
 
 // FleetConfig says what ConnectFleet watches, and how.
 type FleetConfig struct {
-	// Config is for every server. Leave Server, Credentials and After empty. Each can set Credentials and After for one
+	// Config is for every server. Leave Server, Credentials, Token and After empty. Each can set the last three for one
 	// server. Config.QueueSize, not the QueueSize below, limits what one server may have queued. ConnectTimeout limits
 	// only the lookup of the servers. The fleet tries to connect to them for as long as it lives.
 	Config
@@ -93,8 +93,8 @@ func (c FleetConfig) withDefaults() (FleetConfig, error) {
 		}
 	}
 	switch {
-	case c.After != nil:
-		return c, fmt.Errorf("%w: After: it is for one server; set it in Each", ErrInvalidConfig)
+	case c.After != nil || c.Token != IssuedToken{}:
+		return c, fmt.Errorf("%w: After or Token: it is for one server; set it in Each", ErrInvalidConfig)
 	case c.RequestsPerMinute < 0 || c.QueueSize < 0 || c.QueueBytes < 0:
 		return c, fmt.Errorf("%w: RequestsPerMinute, QueueSize or QueueBytes: it is negative", ErrInvalidConfig)
 	}

@@ -1,6 +1,7 @@
 package pterosocket_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -299,4 +300,50 @@ func TestResumeRandomly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection with an earlier one's token asks the panel for nothing, until the token is due or is refused.
+func TestConfigToken(t *testing.T) {
+	virtual(t, pterotest.Config{}, func(t *testing.T, srv *pterotest.Server) {
+		c := connect(t, config(srv))
+		token, ok := c.Token()
+		if !ok || token.Socket == "" || time.Since(token.Asked) > time.Minute {
+			t.Fatalf("%+v", token)
+		}
+		data, err := json.Marshal(token)
+		must(t, err)
+		if text := fmt.Sprintf("%+v %s", token, data); strings.Contains(text, token.Token) {
+			t.Errorf("the token is shown: %s", text)
+		}
+		must(t, c.Close())
+		if _, ok := c.Token(); ok {
+			t.Error("a token after the end")
+		}
+		time.Sleep(2 * time.Minute)
+		cfg := config(srv)
+		cfg.Token = token
+		asked := srv.CredentialRequests()
+		second := connect(t, cfg)
+		if n := srv.CredentialRequests() - asked; n != 0 {
+			t.Errorf("%d requests with a token that is good", n)
+		}
+		time.Sleep(20 * time.Minute) // it is renewed in time
+		if n := srv.CredentialRequests() - asked; n == 0 || second.Metrics().Reconnects != 0 || second.Metrics().Renewals == 0 {
+			t.Errorf("%d requests, %+v", n, second.Metrics())
+		}
+		must(t, second.Close())
+		// One that has ended, one that is refused, and one for nowhere cost one request, as none does.
+		srv.DenyTokens()
+		time.Sleep(2 * time.Second)
+		for _, bad := range []pterosocket.IssuedToken{
+			token, {Credentials: token.Credentials, Asked: time.Now()}, {Credentials: pterosocket.Credentials{Token: "t", Socket: "nowhere"}, Asked: time.Now()},
+		} {
+			cfg.Token = bad
+			asked = srv.CredentialRequests()
+			must(t, connect(t, cfg).Close())
+			if n := srv.CredentialRequests() - asked; n != 1 {
+				t.Errorf("%d requests", n)
+			}
+		}
+	})
 }

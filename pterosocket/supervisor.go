@@ -66,6 +66,7 @@ func (c *client) configure(cfg Config) {
 	if c.member != nil {
 		c.tokens.Turn = func(ctx context.Context) error { return c.member.turn(ctx, c) }
 	}
+	c.keepToken(cfg.Token)
 	c.console = newConsole(c, &c.count, cfg.QueueSize, cfg.After)
 }
 

@@ -31,6 +31,7 @@ type Token struct {
 	Token, Socket string
 	Permissions   []string  // nil when the token does not say
 	Unlimited     bool      // it belongs to a daemon without message limits
+	Asked         time.Time // when it was asked for
 	Received      time.Time // when it came
 	RenewAt       time.Time // when to ask for the next
 	Expires       time.Time // when it ends, by this machine's clock
@@ -100,6 +101,13 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 		}
 		return nil, fmt.Errorf("asking for credentials: %w", err)
 	}
+	c.Keep(creds, start)
+	c.Log.Debug("got credentials", "socket", creds.Socket, "lifetime", c.cached.Expires.Sub(start))
+	return c.cached, nil
+}
+
+// Keep caches a token that was asked for at start.
+func (c *Cache) Keep(creds panel.Credentials, start time.Time) {
 	said := parseClaims(creds.Token)
 	life := cmp.Or(said.lifetime(), defaultLifetime)
 	// Counted from when it was asked for, since that is not later than when it was issued. The renewal comes when about a
@@ -111,13 +119,12 @@ func (c *Cache) Fetch(ctx context.Context) (*Token, error) {
 		Permissions: said.Permissions,
 		// Pterodactyl's panels before 1.12 put no scope into a token, and their daemons have no limits.
 		Unlimited: creds.Nested && said.lifetime() > 0 && said.Scope == nil && said.Scopes == nil,
+		Asked:     start,
 		Received:  time.Now(),
 		RenewAt:   start.Add(life*3/4 + rand.N(life/10+1)),
 		Expires:   start.Add(life),
 	}
 	c.cached = c.last
-	c.Log.Debug("got credentials", "socket", creds.Socket, "lifetime", life)
-	return c.cached, nil
 }
 
 // Blocked returns how long it takes until a token can be had: 0 when there is one, or it can be asked for.

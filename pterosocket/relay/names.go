@@ -13,6 +13,7 @@ const (
 	streamName  = "PTERO"
 	leaseBucket = "ptero-lease" // who owns which partition, and which relays live
 	stateBucket = "ptero-state" // the newest snapshot of each server, under its ID
+	tokenBucket = "ptero-token" // each server's token, encrypted
 
 	eventPrefix   = "ptero.event."
 	commandPrefix = "ptero.command."

@@ -30,6 +30,7 @@ type Relay struct {
 	publisher *publisher
 	leases    *leases
 	desk      *desk
+	vault     *vault
 	fleet     *pterosocket.Fleet
 	retaken   chan string // servers to be claimed again
 
@@ -63,6 +64,9 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	}
 	r.log = cfg.Logger.With("relay", cfg.Name)
 	if r.store, err = openStore(ctx, nc, cfg); err != nil {
+		return err
+	}
+	if r.vault, err = newVault(r.store.tokens, cfg.APIKey); err != nil {
 		return err
 	}
 	r.publisher = newPublisher(r.store, r.instance, r.log)
@@ -100,6 +104,7 @@ func (r *Relay) run(ctx context.Context) error {
 	group.Go(func() error { r.publisher.run(groupContext); return nil })
 	group.Go(func() error { return r.pump(groupContext, events) })
 	group.Go(func() error { r.keepStates(groupContext); return nil })
+	group.Go(func() error { r.keepTokens(groupContext); return nil })
 	group.Go(func() error { r.keepBudget(groupContext); return nil })
 	group.Go(func() error { r.keepClaims(groupContext); return nil })
 	var leasing sync.WaitGroup
@@ -210,7 +215,10 @@ func (r *Relay) claim(ctx context.Context, server pterosocket.Server, cfg *ptero
 	if isKnown || r.store.hasState(ctx, server.ID) {
 		cfg.After, err = r.store.tail(ctx, server.ID, seq)
 	}
-	r.log.Debug("claimed a server", "server", server.ID, "seq", seq, "known", isKnown, "lines", len(cfg.After), "error", err)
+	if cfg.Credentials == nil {
+		cfg.Token = r.vault.get(ctx, server.ID)
+	}
+	r.log.Debug("claimed a server", "server", server.ID, "seq", seq, "lines", len(cfg.After), "has_token", cfg.Token.Token != "")
 	return err
 }
 

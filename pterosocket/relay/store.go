@@ -23,6 +23,7 @@ type store struct {
 	stream jetstream.Stream
 	leases jetstream.KeyValue
 	states jetstream.KeyValue
+	tokens jetstream.KeyValue
 }
 
 // openStore makes the stream and the buckets, or checks those that are there.
@@ -43,6 +44,12 @@ func openStore(ctx context.Context, nc *nats.Conn, cfg Config) (*store, error) {
 	}
 	s.states, err = bucket(ctx, js, jetstream.KeyValueConfig{
 		Bucket: stateBucket, Description: "pterosocket: the newest snapshot of each server", Replicas: max(1, cfg.Stream.Replicas),
+	})
+	if err != nil {
+		return nil, unusable(err)
+	}
+	s.tokens, err = bucket(ctx, js, jetstream.KeyValueConfig{
+		Bucket: tokenBucket, Description: "pterosocket: each server's token, encrypted", TTL: tokensFor, Replicas: max(1, cfg.Stream.Replicas),
 	})
 	return s, unusable(err)
 }
