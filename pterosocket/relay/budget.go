@@ -6,8 +6,6 @@ import (
 )
 
 const (
-	// hurryFor is how long a relay asks the panel twice as fast after it has taken servers over.
-	hurryFor = 10 * time.Second
 	// leastRequests is what a relay without servers may ask the panel in a minute, to read the list of servers.
 	leastRequests = 6
 	// untold is what all relays together ask in a minute while the panel has not told its limit. The fleet's default.
@@ -30,19 +28,15 @@ func (r *Relay) keepBudget(ctx context.Context) {
 
 // spend gives the fleet its part of the budget.
 func (r *Relay) spend() {
-	r.mu.Lock()
-	isBusy := time.Now().Before(r.busy)
-	r.mu.Unlock()
 	b := r.fleet.Budget()
-	if n := requestsFor(r.partitions(), r.cfg.Partitions, r.cfg.RequestsPerMinute, b.Limit, isBusy); n != b.RequestsPerMinute {
+	if n := requestsFor(r.partitions(), r.cfg.Partitions, r.cfg.RequestsPerMinute, b.Limit); n != b.RequestsPerMinute {
 		r.fleet.SetRequestsPerMinute(n)
 	}
 }
 
 // requestsFor returns how often a relay may ask the panel in a minute: its part of what the user wants, or of three
-// quarters of the panel's limit. While it takes servers over, it uses the last quarter too, unless the user has said a
-// number.
-func requestsFor(owned, partitions, wanted, limit int, isBusy bool) int {
+// quarters of the panel's limit.
+func requestsFor(owned, partitions, wanted, limit int) int {
 	total := wanted
 	if total == 0 && limit > 0 {
 		total = limit * 3 / 4
@@ -50,9 +44,5 @@ func requestsFor(owned, partitions, wanted, limit int, isBusy bool) int {
 	if total == 0 {
 		total = untold
 	}
-	n := max(total*owned/partitions, min(leastRequests, total))
-	if isBusy && wanted == 0 {
-		n *= 2
-	}
-	return n
+	return max(total*owned/partitions, min(leastRequests, total))
 }

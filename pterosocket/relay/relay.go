@@ -38,7 +38,6 @@ type Relay struct {
 	owned []bool          // by partition
 	apart map[string]bool // servers that are let go of for a moment, to be claimed again
 	known map[string]bool // servers that the panel has listed
-	busy  time.Time       // until then the relay may ask the panel faster, since it has taken servers over
 }
 
 // Run is one relay: it takes its share of the partitions, connects to their servers, writes their events into the
@@ -243,9 +242,6 @@ func (r *Relay) partitions() (n int) {
 
 func (r *Relay) gain(partitions []int) {
 	r.set(partitions, true)
-	r.mu.Lock()
-	r.busy = time.Now().Add(hurryFor)
-	r.mu.Unlock()
 	r.spend()
 	r.desk.open(partitions)
 	r.fleet.Reselect()
