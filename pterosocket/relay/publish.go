@@ -207,8 +207,10 @@ func (p *publisher) sendFrom(ctx context.Context, box *outbox) {
 		box.busy = false
 	}
 	p.mu.Unlock()
-	if isNews && !ends {
+	if isNews {
 		p.fences.Add(1)
+	}
+	if isNews && !ends {
 		p.fenced(box.server)
 	}
 }
