@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/pterosocket/pterosocket-go/pterosocket"
@@ -53,7 +54,10 @@ const (
 func (c Config) withDefaults() (Config, error) {
 	c.Partitions = cmp.Or(c.Partitions, defaultPartitions)
 	c.Lease = cmp.Or(c.Lease, defaultLease)
+	c.Origin = strings.TrimRight(c.Origin, "/") // relays compare it
 	switch {
+	case c.Origin == "" || c.APIKey == "":
+		return c, fmt.Errorf("%w: Origin or APIKey is missing", pterosocket.ErrInvalidConfig)
 	case c.Partitions < 1 || c.Partitions > maxPartitions:
 		return c, fmt.Errorf("%w: Partitions: it must be from 1 to %d", pterosocket.ErrInvalidConfig, maxPartitions)
 	case c.Lease < minLease:

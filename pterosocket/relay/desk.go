@@ -92,7 +92,9 @@ func (d *desk) close() {
 	}
 	d.mu.Unlock()
 	d.shut(all)
+	d.mu.Lock()
 	d.end()
+	d.mu.Unlock()
 	d.group.Wait()
 }
 
@@ -104,8 +106,6 @@ func (d *desk) take(message micro.Request) {
 	switch {
 	case err != nil:
 		err = fmt.Errorf("%w: not a request: %w", pterosocket.ErrInvalidCommand, err)
-	case d.ctx.Err() != nil:
-		err = fmt.Errorf("%w: the relay is ending", pterosocket.ErrNotConnected)
 	case time.Now().After(q.AcceptBy):
 		err = fmt.Errorf("%w: the request came too late, or the machines' clocks differ", pterosocket.ErrNotConnected)
 	case !d.relay.leases.isSure(partitionOf(server, d.relay.cfg.Partitions)):
@@ -120,6 +120,12 @@ func (d *desk) take(message micro.Request) {
 	}
 	if err != nil {
 		answer(message, reply{Done: true, Error: errorToJSON(err)})
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() != nil { // close waits for the others already
+		answer(message, reply{Done: true, Error: errorToJSON(fmt.Errorf("%w: the relay is ending", pterosocket.ErrNotConnected))})
 		return
 	}
 	d.group.Go(func() {

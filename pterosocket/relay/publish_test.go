@@ -114,7 +114,7 @@ func linesOf(n, m int) (lines []string) {
 func TestPausedPublisherCannotWrite(t *testing.T) {
 	for _, burst := range []int{1, 7, 1200} {
 		t.Run(fmt.Sprint(burst), func(t *testing.T) {
-			s, _ := openTestStore(t, Config{})
+			s, _ := openTestStore(t, testConfig())
 			paused, fenced := testPublisher(t, s, "paused")
 			paused.claimTest(t, "aa")
 			paused.claimTest(t, "bb")
@@ -152,7 +152,7 @@ func TestPausedPublisherCannotWrite(t *testing.T) {
 
 // Many servers write at once, more than NATS takes batches of, and their messages do not disturb each other.
 func TestPublishersDoNotDisturbEachOther(t *testing.T) {
-	s, _ := openTestStore(t, Config{})
+	s, _ := openTestStore(t, testConfig())
 	const servers, lines = 80, 60
 	var all sync.WaitGroup
 	for relay := range 4 {
@@ -183,4 +183,10 @@ func TestPublishersDoNotDisturbEachOther(t *testing.T) {
 			t.Fatalf("server %d has %d lines: %v", n, len(got), err)
 		}
 	}
+}
+
+func testConfig() Config {
+	var cfg Config
+	cfg.Origin, cfg.APIKey = "https://panel.example.com", "ptlc_test"
+	return cfg
 }
