@@ -6,15 +6,15 @@ FUZZ    ?= 30s
 SEED    ?=
 FOR     ?= 10m
 PKGS    := ./...
-# Modules of their own, so that the library's stays small: its second transport, its metrics, the console program,
-# the benchmarks of its peers, other authors' clients, and what checks the alert rules.
-NESTED  := pterosocket/gobwas pterosocket/prom pterosocket/cmd/pteroconsole internal/bench internal/interop internal/promcheck
+# Modules of their own, so that the library's stays small: its second transport, its metrics, the relay, the console
+# program, the benchmarks of its peers, other authors' clients, and what checks the alert rules.
+NESTED  := pterosocket/gobwas pterosocket/prom pterosocket/relay pterosocket/cmd/pteroconsole internal/bench internal/interop internal/promcheck
 NPM     := npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 
-.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model fleet
+.PHONY: help run test lint fmt fuzz cover chaos soak idle bench microbench flaky interop model fleet relay relay-test relay-chaos relay-bench
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/'
 
 run: ## the console program; make run ARGS="-for 5s" for a bounded run
 	@cd pterosocket/cmd/pteroconsole && $(GO) run . $(ARGS)
@@ -23,6 +23,7 @@ test: ## all tests, with the race detector
 	$(GO) test -race -timeout 10m $(PKGS)
 	cd pterosocket/gobwas && $(GO) test -race -timeout 10m ./...
 	cd pterosocket/prom && $(GO) test -race -timeout 10m ./...
+	cd pterosocket/relay && $(GO) test -race -short -timeout 10m ./...
 	cd pterosocket/cmd/pteroconsole && $(GO) test -race -timeout 10m ./...
 	cd internal/bench && $(GO) test -race -timeout 10m ./...
 	cd internal/promcheck && $(GO) test -timeout 10m ./...
@@ -68,6 +69,18 @@ chaos: ## days of virtual time with mixed faults; SEED= replays a run
 
 fleet: ## a thousand servers on twenty daemons for a day of virtual time; SEED= replays a run; takes a few minutes
 	PTERO_FLEET=long PTERO_CHAOS=long PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 60m -v -run '^(TestFleetDay|TestFleetKeepsToThePanelsLimit|TestFleetComesBack)$$' ./pterosocket
+
+relay: ## a relay with NATS and a fake panel inside; make relay ARGS="-for 10s" for a bounded run
+	@cd pterosocket/relay && $(GO) run ./cmd/pterorelay $(ARGS)
+
+relay-test: ## the relay's tests, with those that take half a minute
+	cd pterosocket/relay && $(GO) test -race -count 1 -timeout 10m ./...
+
+relay-chaos: ## three relays and a NATS server as processes, with faults, for FOR (10m); SEED= repeats the order of faults
+	cd pterosocket/relay && PTERO_RELAY_CHAOS=$(FOR) PTERO_SEED=$(SEED) $(GO) test -count 1 -timeout 0 -v -run '^TestRelayChaos$$' .
+
+relay-bench: ## what a relay costs, beside a direct connection in the same run
+	cd pterosocket/relay && PTERO_RELAY_BENCH=1 $(GO) test -count 1 -timeout 30m -v -run '^TestRelayFigures$$' .
 
 soak: ## the same in real time over loopback, for FOR (10m)
 	PTERO_SOAK=$(FOR) PTERO_SEED=$(SEED) $(GO) test -race -count 1 -timeout 0 -v -run '^TestSoak$$' ./pterosocket

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,13 +118,13 @@ func (d *desk) take(message micro.Request) {
 		}
 	}
 	if err != nil {
-		answer(message, reply{Done: true, Error: errorToJSON(err)})
+		d.send(message, reply{Done: true, Error: errorToJSON(err)})
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.ctx.Err() != nil { // close waits for the others already
-		answer(message, reply{Done: true, Error: errorToJSON(fmt.Errorf("%w: the relay is ending", pterosocket.ErrNotConnected))})
+		d.send(message, reply{Done: true, Error: errorToJSON(fmt.Errorf("%w: the relay is ending", pterosocket.ErrNotConnected))})
 		return
 	}
 	d.group.Go(func() {
@@ -175,7 +174,7 @@ func (d *desk) work(message micro.Request, server string, q request) {
 		err = fmt.Errorf("%w: another relay takes the server over", pterosocket.ErrNotConnected)
 	}
 	last.Done, last.Error = true, errorToJSON(err)
-	answer(message, last)
+	d.send(message, last)
 }
 
 // carryOut does what a request asks for. Lines are sent as they come; the rest of the answer is returned.
@@ -227,24 +226,13 @@ func (d *desk) carryOut(ctx context.Context, message micro.Request, server strin
 // errNotYet ends a wait for a state that has not come.
 var errNotYet = errors.New("the state has not come yet")
 
-// send sends a part of an answer.
+// send sends a part of an answer, not with the means of package micro, which are for the goroutine that hands requests
+// out. Without NATS, the caller learns that it heard nothing.
 func (d *desk) send(message micro.Request, part reply) {
-	data, _ := json.Marshal(part)                 // it holds strings only
-	_ = d.relay.nc.Publish(message.Reply(), data) // without NATS, the caller learns that it heard nothing
-}
-
-// answer sends the last part of an answer. The service counts those with an error.
-func answer(message micro.Request, last reply) {
-	data, _ := json.Marshal(last) // it holds strings only
-	if last.Error == nil {
-		_ = message.Respond(data) // see send
-		return
+	data, _ := json.Marshal(part) // it holds strings only
+	answer := &nats.Msg{Subject: message.Reply(), Data: data}
+	if part.Error != nil { // as NATS services say it
+		answer.Header = nats.Header{micro.ErrorCodeHeader: {"400"}, micro.ErrorHeader: {"see the error in the message"}}
 	}
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
-		}
-		return r
-	}, errorFromJSON(last.Error).Error())
-	_ = message.Error("400", cmp.Or(text, "error"), data) // see send
+	_ = d.relay.nc.PublishMsg(answer) // see above
 }

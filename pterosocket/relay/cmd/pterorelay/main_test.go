@@ -116,7 +116,7 @@ func TestFirstRun(t *testing.T) {
 		t.Errorf("/healthz: %d %s", status, body)
 	}
 	_, body := get(t, "http://"+address+"/metrics")
-	for _, want := range []string{"pterorelay_partitions 64", "pterorelay_nats_connected 1", `pterosocket_server_connected{server="a0000003"} 1`} {
+	for _, want := range []string{"pterorelay_partitions 64", "pterorelay_nats_connected 1", `connected{server="a0000003"} 1`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("/metrics has no %s", want)
 		}
