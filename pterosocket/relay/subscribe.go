@@ -217,7 +217,7 @@ func (s *subscription) durable(ctx context.Context, from Start) (jetstream.Consu
 func (s *subscription) run(ctx context.Context, messages jetstream.MessagesContext) {
 	defer close(s.out)
 	for {
-		err := s.follow(ctx, messages)
+		_ = s.follow(ctx, messages) // whatever went wrong, it is tried again
 		messages.Stop()
 		for {
 			if ctx.Err() != nil || s.nc.IsClosed() {
@@ -228,7 +228,9 @@ func (s *subscription) run(ctx context.Context, messages jetstream.MessagesConte
 			case <-ctx.Done():
 				return
 			}
-			if messages, err = s.open(ctx); err == nil {
+			again, err := s.open(ctx)
+			if err == nil {
+				messages = again
 				break
 			}
 		}
