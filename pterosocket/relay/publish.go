@@ -181,6 +181,15 @@ func (p *publisher) put(server string, it item) {
 	}
 }
 
+// finish closes every outbox behind what it holds. The fleet has ended, so nothing more comes.
+func (p *publisher) finish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for server := range p.boxes {
+		p.put(server, item{isLast: true, silent: true})
+	}
+}
+
 // sendFrom sends what comes next of an outbox.
 func (p *publisher) sendFrom(ctx context.Context, box *outbox) {
 	p.mu.Lock()
@@ -215,10 +224,12 @@ func (p *publisher) sendFrom(ctx context.Context, box *outbox) {
 	}
 }
 
-// closeBox ends an outbox. p.mu is held.
+// closeBox ends an outbox, once. p.mu is held.
 func (p *publisher) closeBox(box *outbox) {
-	delete(p.boxes, box.server)
-	close(box.gone)
+	if p.boxes[box.server] == box {
+		delete(p.boxes, box.server)
+		close(box.gone)
+	}
 }
 
 // release gives the room of items back. p.mu is held.

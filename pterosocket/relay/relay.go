@@ -128,6 +128,7 @@ func (r *Relay) pump(ctx context.Context, events <-chan pterosocket.FleetEvent) 
 			err = r.publisher.add(ctx, ev)
 		}
 	}
+	r.publisher.finish()
 	return err
 }
 

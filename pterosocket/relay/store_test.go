@@ -120,7 +120,11 @@ func TestKeyIsRefused(t *testing.T) {
 		_, _ = w.Write([]byte(`{"errors":[{"code":"AuthenticationException","status":"401","detail":"Unauthenticated."}]}`))
 		return true
 	})
+	began := time.Now()
 	wantError(t, <-done, pterosocket.ErrUnauthorized)
+	if d := time.Since(began); d > 45*time.Second { // nothing is waited for that does not come
+		t.Errorf("the end took %v", d)
+	}
 	wantError(t, commands.WriteCommand(ctx, "hello"), pterosocket.ErrNotConnected)
 }
 
