@@ -71,8 +71,8 @@ type Config struct {
 	// After holds the last console lines that an earlier connection delivered, oldest first. Only the last 512 are
 	// used. The lines printed since then come first, with Replayed set. A Gap marks a place where the library cannot
 	// show that nothing is missing. So a service that stores its last lines can restart without losing or repeating a
-	// line. Empty but not nil: every line of the daemon's history is new. Nil: off. After takes precedence over
-	// History.
+	// line. Empty but not nil: every line of the daemon's history is new, and a Gap comes if it cannot be read. Nil:
+	// off. After takes precedence over History.
 	After []string
 	// Token is one that an earlier connection had: Commands.Token returned it. As long as it is good, connecting takes no
 	// request to the panel. If the daemon refuses it, the library asks for a fresh one. Zero: there is none.

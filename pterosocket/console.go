@@ -28,6 +28,8 @@ type console struct {
 	wasOffline bool
 	// The next catch-up has no earlier lines to continue from, so it reports no Gap before its lines.
 	anew bool
+	// Every line of the log is new, so lines are missing if it cannot be read: Config.After is empty, not nil.
+	wantsAll bool
 }
 
 // lineOwner receives lines and reports of gaps. client implements it.
@@ -54,7 +56,7 @@ func (c *console) start(after []string) {
 	for _, line := range after[max(0, len(after)-replay.Remember):] {
 		c.seen.Add(line)
 	}
-	c.anew = len(after) == 0
+	c.anew, c.wantsAll = len(after) == 0, after != nil && len(after) == 0
 	c.wasOffline = false
 }
 
@@ -142,7 +144,7 @@ func (c *console) release(r replay.Reading, err error) {
 	before, behind := !r.Joins || r.Close, !r.Reaches
 	switch {
 	case c.anew:
-		before, behind = false, behind && err == nil
+		before, behind = c.wantsAll && err != nil, behind && err == nil
 	case errors.Is(err, errOffline) && c.wasOffline:
 		before, behind = false, false
 	}

@@ -170,9 +170,14 @@ func (f *Fleet) configFor(ctx context.Context, server Server) (Config, error) {
 // leave ends the member's client. The member leaves the fleet once that has ended. err says why. If err is nil, the
 // user wants it. leave does nothing if c is no longer the member's client, or if the member has left.
 func (m *member) leave(c *client, err error) {
+	m.fleet.mu.Lock()
+	defer m.fleet.mu.Unlock()
+	m.leaveLocked(c, err)
+}
+
+// leaveLocked is leave for a caller that holds Fleet.mu.
+func (m *member) leaveLocked(c *client, err error) {
 	f := m.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if m.client != c || !slices.Contains(f.members, m) {
 		return
 	}

@@ -153,7 +153,7 @@ func (f *Fleet) apply(found found) {
 		}
 	}
 	f.listed = found.servers
-	unpicked := f.choose()
+	f.choose()
 	gone := make(map[*member]*client)
 	for _, m := range f.members { // a server added while the list was read may not be in it
 		if found.isWhole && !listed[m.server.UUID] && !m.byHand && m.added.Before(found.began) {
@@ -177,22 +177,18 @@ func (f *Fleet) apply(found found) {
 	for m, c := range gone {
 		m.leave(c, fmt.Errorf("%w: the panel no longer lists it", ErrServerNotFound))
 	}
-	for m, c := range unpicked {
-		m.leave(c, errClosing)
-	}
 	f.announce()
 }
 
-// choose starts the listed servers that belong to the fleet and are not in it. It returns the members that
-// FleetConfig.Select no longer picks, with their clients. The caller holds f.mu.
-func (f *Fleet) choose() (unpicked map[*member]*client) {
-	unpicked = make(map[*member]*client)
+// choose starts the listed servers that belong to the fleet and are not in it, and lets go of the members that
+// FleetConfig.Select no longer picks. The caller holds f.mu.
+func (f *Fleet) choose() {
 	for _, s := range f.listed {
 		m := f.member(s.UUID)
 		switch isPicked := f.cfg.Select == nil || f.cfg.Select(s); {
 		case f.removed[s.UUID]:
 		case !isPicked && m != nil && !m.byHand:
-			unpicked[m] = m.client
+			m.leaveLocked(m.client, errClosing)
 		case !isPicked:
 		case m == nil:
 			f.add(s, false)
@@ -200,7 +196,6 @@ func (f *Fleet) choose() (unpicked map[*member]*client) {
 			f.restart(m)
 		}
 	}
-	return unpicked
 }
 
 // Reselect calls FleetConfig.Select for each server in the panel's last list, without asking the panel again. It
@@ -208,12 +203,9 @@ func (f *Fleet) choose() (unpicked map[*member]*client) {
 // later Reselect or refresh may bring them back. Reselect returns at once, so the consumer may call it.
 func (f *Fleet) Reselect() {
 	f.mu.Lock()
-	unpicked := f.choose()
+	defer f.mu.Unlock()
+	f.choose()
 	f.admitLocked()
-	f.mu.Unlock()
-	for m, c := range unpicked {
-		m.leave(c, errClosing)
-	}
 	f.announce()
 }
 

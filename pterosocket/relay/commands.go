@@ -20,7 +20,7 @@ import (
 //
 // If no relay owns the server, the methods fail at once with pterosocket.ErrNotConnected. If the relay does not answer,
 // they fail with pterosocket.ErrUncertain when ctx ends, or after five seconds without a sign of life. A relay never
-// carries out a request twice, and none after the end of its context. For that, the machines' clocks must agree within
+// carries out a request twice, and none after its context's deadline. For that, the machines' clocks must agree within
 // a second or two.
 type Commands struct {
 	nc     *nats.Conn
@@ -137,6 +137,9 @@ func (c *Commands) call(ctx context.Context, q request, line func(string) bool) 
 			return reply{}, err
 		}
 		last, err := c.callOnce(ctx, partitions, q, line)
+		if errors.Is(err, pterosocket.ErrNotConnected) { // perhaps the number of partitions has changed
+			c.forgetPartitions()
+		}
 		if err != errNoOwner { // not wrapped
 			return last, err
 		}
@@ -155,13 +158,14 @@ func (c *Commands) callOnce(ctx context.Context, partitions int, q request, line
 		return reply{}, fmt.Errorf("%w: there is no connection to NATS", pterosocket.ErrNotConnected)
 	}
 	inbox := c.nc.NewInbox()
-	answers := make(chan *nats.Msg, 256)
-	sub, err := c.nc.ChanSubscribe(inbox, answers)
+	answers := &inboxQueue{came: make(chan struct{}, 1)}
+	sub, err := c.nc.Subscribe(inbox, answers.add)
 	if err != nil {
 		return reply{}, fmt.Errorf("%w: %w", pterosocket.ErrNotConnected, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // it ends with the connection otherwise
-	q.Stop = inbox + ".stop"
+	_ = sub.SetPendingLimits(-1, -1)         // a run has 10,000 lines at most; the subscription is open, so it takes limits
+	q.Caller = inbox + ".caller"
 	q.AcceptBy = time.Now().Add(silence)
 	if deadline, ok := ctx.Deadline(); ok { // a little early, so that the answer comes in time
 		left := time.Until(deadline)
@@ -175,38 +179,74 @@ func (c *Commands) callOnce(ctx context.Context, partitions int, q request, line
 	if err := c.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: inbox, Data: data}); err != nil {
 		return reply{}, fmt.Errorf("%w: %w", pterosocket.ErrNotSent, err)
 	}
-	return c.await(ctx, answers, q.Stop, line)
+	return c.await(ctx, answers, q.Caller, line)
 }
 
-// await reads the answer to a request.
-func (c *Commands) await(ctx context.Context, answers <-chan *nats.Msg, stop string, line func(string) bool) (reply, error) {
+// An inboxQueue holds replies that have not been read yet, so that none is lost while a caller looks at a line.
+type inboxQueue struct {
+	came    chan struct{}
+	mu      sync.Mutex
+	waiting []*nats.Msg
+}
+
+func (q *inboxQueue) add(m *nats.Msg) {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, m)
+	q.mu.Unlock()
+	select {
+	case q.came <- struct{}{}:
+	default:
+	}
+}
+
+func (q *inboxQueue) take() []*nats.Msg {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := q.waiting
+	q.waiting = nil
+	return all
+}
+
+// await reads the answer to a request. It says on the subject caller that it waits, and when it no longer does. If that
+// is lost, the relay notices the silence.
+func (c *Commands) await(ctx context.Context, answers *inboxQueue, caller string, line func(string) bool) (reply, error) {
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
+	alive := time.NewTicker(keepalive)
+	defer alive.Stop()
+	isDone := false
+	defer func() {
+		if !isDone {
+			_ = c.nc.Publish(caller, []byte(callerGone)) // see above
+		}
+	}()
 	ended, isLate := ctx.Done(), false
 	for {
 		select {
-		case message := <-answers:
-			if message.Header.Get("Status") == "503" {
-				return reply{}, errNoOwner
-			}
-			var part reply
-			if err := json.Unmarshal(message.Data, &part); err != nil {
-				return reply{}, fmt.Errorf("%w: the relay's answer: %w", pterosocket.ErrUncertain, err)
-			}
-			for _, text := range part.Lines {
-				if line != nil && line(text) {
-					_ = c.nc.Publish(stop, nil) // if it is lost, the relay's own limits end the run
-					return reply{Done: true}, nil
+		case <-answers.came:
+			for _, message := range answers.take() {
+				part, err := parse(message)
+				if err != nil {
+					isDone = err == errNoOwner // not wrapped
+					return reply{}, err
 				}
-			}
-			if part.Done {
-				return part, withCause(ctx, errorFromJSON(part.Error))
+				for _, text := range part.Lines {
+					if line != nil && line(text) {
+						return reply{Done: true}, nil
+					}
+				}
+				if part.Done {
+					isDone = true
+					return part, withCause(ctx, errorFromJSON(part.Error))
+				}
 			}
 			if !isLate {
 				quiet.Reset(silence)
 			}
+		case <-alive.C:
+			_ = c.nc.Publish(caller, nil) // see above
 		case <-ended: // the relay may still tell how far it has come
-			_ = c.nc.Publish(stop, nil) // see above
+			_ = c.nc.Publish(caller, []byte(callerGone)) // see above
 			ended, isLate = nil, true
 			quiet.Reset(250 * time.Millisecond)
 		case <-quiet.C:
@@ -216,6 +256,17 @@ func (c *Commands) await(ctx context.Context, answers <-chan *nats.Msg, stop str
 			return reply{}, fmt.Errorf("%w: no sign of life from the relay for %v", pterosocket.ErrUncertain, silence)
 		}
 	}
+}
+
+// parse reads a reply.
+func parse(message *nats.Msg) (part reply, err error) {
+	if message.Header.Get("Status") == "503" {
+		return part, errNoOwner
+	}
+	if err := json.Unmarshal(message.Data, &part); err != nil {
+		return part, fmt.Errorf("%w: the relay's answer: %w", pterosocket.ErrUncertain, err)
+	}
+	return part, nil
 }
 
 // withCause makes an error that came from the end of ctx hold the cause of that, as errors of this process do.

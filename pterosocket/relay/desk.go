@@ -53,6 +53,7 @@ func newDesk(r *Relay) *desk {
 func (d *desk) open(partitions []int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.shutLocked(partitions) // should one be there still
 	for _, p := range partitions {
 		service, err := micro.AddService(d.relay.nc, micro.Config{
 			Name: "pterorelay", Version: "1.0.0", Description: "commands for the game servers of one partition",
@@ -72,6 +73,11 @@ func (d *desk) open(partitions []int) {
 func (d *desk) shut(partitions []int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.shutLocked(partitions)
+}
+
+// shutLocked is shut for a caller that holds d.mu.
+func (d *desk) shutLocked(partitions []int) {
 	for _, p := range partitions {
 		if service := d.services[p]; service != nil {
 			delete(d.services, p)
@@ -107,7 +113,7 @@ func (d *desk) take(message micro.Request) {
 		err = fmt.Errorf("%w: not a request: %w", pterosocket.ErrInvalidCommand, err)
 	case time.Now().After(q.AcceptBy):
 		err = fmt.Errorf("%w: the request came too late, or the machines' clocks differ", pterosocket.ErrNotConnected)
-	case !d.relay.leases.isSure(partitionOf(server, d.relay.cfg.Partitions)):
+	case !d.relay.isSure(server):
 		err = fmt.Errorf("%w: the relay has lost its lease", pterosocket.ErrNotConnected)
 	}
 	if err == nil {
@@ -147,8 +153,15 @@ func (d *desk) work(message micro.Request, server string, q request) {
 	}
 	ctx, stop := context.WithDeadline(ctx, until)
 	defer stop()
-	if q.Stop != "" {
-		sub, err := d.relay.nc.Subscribe(q.Stop, func(*nats.Msg) { cancel(errCallerGone) })
+	if q.Caller != "" { // who says nothing has gone, though perhaps without a word
+		gone := time.AfterFunc(silence, func() { cancel(errCallerGone) })
+		defer gone.Stop()
+		sub, err := d.relay.nc.Subscribe(q.Caller, func(m *nats.Msg) {
+			if string(m.Data) == callerGone {
+				cancel(errCallerGone)
+			}
+			gone.Reset(silence)
+		})
 		if err == nil {
 			defer func() { _ = sub.Unsubscribe() }()
 		}
@@ -209,9 +222,10 @@ func (d *desk) carryOut(ctx context.Context, message micro.Request, server strin
 		return reply{}, err
 	case opHistory:
 		lines, err := commands.History(ctx)
+		most := min(replyBytes, int(d.relay.nc.MaxPayload())/8) // JSON may need six bytes for one
 		for len(lines) > 0 {
 			n, size := 0, 0
-			for n < len(lines) && (n == 0 || size+len(lines[n]) <= replyBytes) {
+			for n < len(lines) && (n == 0 || size+len(lines[n]) <= most) {
 				size += len(lines[n])
 				n++
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ type leases struct {
 	pace       func() int                                     // how many partitions to give up in a third of a lease, when another relay has joined
 
 	changed chan struct{} // says that balance has something to do
-	empty   chan int      // partitions that are drained
+	empty   chan drained  // partitions of which nothing is left to publish
 
 	mu      sync.Mutex
 	held    map[int]*holding
@@ -56,6 +57,12 @@ type holding struct {
 	isGoing  bool      // it is given up
 }
 
+// A drained is a partition that was given up, and its holding.
+type drained struct {
+	partition int
+	holding   *holding
+}
+
 // A sighting is a key of the bucket.
 type sighting struct {
 	owner string
@@ -65,7 +72,7 @@ type sighting struct {
 func newLeases(kv jetstream.KeyValue, instance string, cfg Config) *leases {
 	return &leases{
 		kv: kv, instance: instance, partitions: cfg.Partitions, lease: cfg.Lease, log: cfg.Logger,
-		changed: make(chan struct{}, 1), empty: make(chan int), held: make(map[int]*holding), seen: make(map[string]sighting),
+		changed: make(chan struct{}, 1), empty: make(chan drained), held: make(map[int]*holding), seen: make(map[string]sighting),
 	}
 }
 
@@ -120,19 +127,22 @@ func (l *leases) run(ctx context.Context) {
 	defer cancel()
 	defer l.loseAll()
 	first := make(chan struct{})
-	all.Go(func() { l.watch(ctx, first) })
+	seen := first
+	all.Go(func() { l.watch(ctx, seen) })
 	beat := time.NewTicker(l.lease / 3)
 	defer beat.Stop()
 	l.beat(ctx)
-	select { // whoever starts at the same time is heard of before anything is taken
-	case <-first:
-	case <-ctx.Done():
-		return
-	}
-	select {
-	case <-time.After(min(time.Second, l.lease/4)):
-	case <-ctx.Done():
-		return
+	for isReady, settled := false, (<-chan time.Time)(nil); !isReady; { // whoever starts at the same time is heard of first
+		select {
+		case <-first:
+			first, settled = nil, time.After(min(time.Second, l.lease/4))
+		case <-settled:
+			isReady = true
+		case <-l.changed:
+			isReady = l.isLeaving()
+		case <-ctx.Done():
+			return
+		}
 	}
 	for {
 		l.balance(ctx, &all)
@@ -146,8 +156,8 @@ func (l *leases) run(ctx context.Context) {
 			l.beat(ctx)
 		case <-l.changed:
 		case <-wake.C:
-		case p := <-l.empty:
-			l.drop(ctx, p)
+		case d := <-l.empty:
+			l.drop(ctx, d)
 		case <-ctx.Done():
 		}
 		wake.Stop()
@@ -155,6 +165,12 @@ func (l *leases) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+func (l *leases) isLeaving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.leaving
 }
 
 func (l *leases) hasLeft() bool {
@@ -345,6 +361,7 @@ func (l *leases) balance(ctx context.Context, all *sync.WaitGroup) {
 	}
 	maps.DeleteFunc(l.seen, func(_ string, s sighting) bool { return time.Since(s.at) >= l.lease })
 	var keeps, free, going []int
+	var holdings []*holding // of going
 	for p := range l.partitions {
 		key := partitionPrefix + strconv.Itoa(p)
 		_, isSeen := l.seen[key]
@@ -363,19 +380,20 @@ func (l *leases) balance(ctx context.Context, all *sync.WaitGroup) {
 	if len(going) > 0 {
 		for _, p := range going {
 			l.held[p].isGoing = true
+			holdings = append(holdings, l.held[p])
 		}
 	}
 	l.mu.Unlock()
 	if len(going) > 0 {
 		l.log.Info("giving up partitions", "partitions", len(going), "of", len(keeps), "share", share)
 		l.lost(going)
-		for _, p := range going {
+		for i, p := range going {
 			all.Go(func() {
 				if err := l.drained(ctx, p); err != nil {
 					return
 				}
 				select {
-				case l.empty <- p:
+				case l.empty <- drained{p, holdings[i]}:
 				case <-ctx.Done():
 				}
 			})
@@ -417,15 +435,26 @@ func (l *leases) acquire(ctx context.Context, free []int) {
 	}
 }
 
-// drop ends the lease of a partition that is drained.
-func (l *leases) drop(ctx context.Context, partition int) {
-	l.mu.Lock()
-	h := l.held[partition]
-	delete(l.held, partition)
-	l.mu.Unlock()
-	if h != nil {
-		l.forget(ctx, partitionPrefix+strconv.Itoa(partition), h.revision)
+// drop ends the lease of a partition that is drained, and of those that are by now. One that was lost meanwhile, and
+// perhaps taken anew, is not concerned.
+func (l *leases) drop(ctx context.Context, first drained) {
+	revisions := make(map[int]uint64)
+	for d, more := first, true; more; {
+		l.mu.Lock()
+		if l.held[d.partition] == d.holding {
+			revisions[d.partition] = d.holding.revision
+			delete(l.held, d.partition)
+		}
+		l.mu.Unlock()
+		select {
+		case d = <-l.empty:
+		default:
+			more = false
+		}
 	}
+	each(slices.Collect(maps.Keys(revisions)), func(p int) {
+		l.forget(ctx, partitionPrefix+strconv.Itoa(p), revisions[p])
+	})
 }
 
 // forget deletes a key, so that others need not wait until it expires.

@@ -20,6 +20,7 @@ type outbox struct {
 
 // An item is one event to be published.
 type item struct {
+	server string
 	event  string // its name
 	data   []byte
 	isLast bool // the connection's last event

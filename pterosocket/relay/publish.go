@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type publisher struct {
 	log       *slog.Logger
 	omitStats bool
 	isLeaving func(server string) bool // the relay gives the server to another
+	isSure    func(server string) bool // the lease of the server's partition certainly holds
 	fenced    func(server string)      // called once when errFenced has come; it must not wait
 
 	batches   chan struct{} // a semaphore
@@ -134,7 +136,7 @@ func (p *publisher) add(ctx context.Context, ev pterosocket.FleetEvent) error {
 
 // toItem returns the event as it is published; false if it is not.
 func (p *publisher) toItem(ev pterosocket.FleetEvent) (item, bool) {
-	it := item{event: nameOf(ev.Event), isLast: isLast(ev.Event)}
+	it := item{server: ev.Server, event: nameOf(ev.Event), isLast: isLast(ev.Event)}
 	switch e := ev.Event.(type) {
 	case pterosocket.ServerAdded: // the claim was that
 		return it, false
@@ -147,13 +149,18 @@ func (p *publisher) toItem(ev pterosocket.FleetEvent) (item, bool) {
 			return it, false
 		}
 	case pterosocket.Gap, pterosocket.Lagged: // see outbox.isCut
-		it.cuts = p.isLeaving(ev.Server)
-	case pterosocket.ServerRemoved: // to subscribers, a server that another relay takes over is not removed
+		it.cuts = ev.Server != "" && p.isLeaving(ev.Server)
+	case pterosocket.ServerRemoved:
+		if e.Server.UUID == "" {
+			p.log.Warn("a server cannot be found", "server", ev.Server, "error", e.Err)
+		}
+		// To subscribers, a server that another relay takes over is not removed.
 		it.silent = e.Err == nil && p.isLeaving(ev.Server)
 	}
 	var err error
 	if it.data, err = pterosocket.MarshalFleetEvent(ev); err != nil {
 		p.log.Warn("an event cannot be published", "server", ev.Server, "error", err)
+		it.silent = true
 		return it, it.isLast
 	}
 	return it, true
@@ -253,7 +260,7 @@ func (p *publisher) write(ctx context.Context, box *outbox, items []item) error 
 	p.mu.Unlock()
 	began, pause, expect := time.Now(), 10*time.Millisecond, box.expect
 	for {
-		seq, err := p.try(ctx, box.server, id, expect, items)
+		seq, err := p.try(ctx, box.server, id, expect, p.fitting(items))
 		if err == nil {
 			box.expect = seq
 			p.published.Add(uint64(len(items)))
@@ -269,8 +276,10 @@ func (p *publisher) write(ctx context.Context, box *outbox, items []item) error 
 				box.expect = last
 				p.published.Add(uint64(len(items)))
 				return nil
-			case last == 0: // all of the server's messages have become too old, and this was quiet so long
+			case last == 0 && p.isSure(box.server): // all of the server's messages have become too old, and this was quiet so long
 				expect = 0
+			case last == 0: // another may have written, and that has become too old
+				return errFenced
 			case last > expect, last < expect && time.Since(began) > staleFor: // less: a replica that lags behind, or a new stream
 				return errFenced
 			}
@@ -288,6 +297,28 @@ func (p *publisher) write(ctx context.Context, box *outbox, items []item) error 
 		}
 		pause = min(2*pause, time.Second)
 	}
+}
+
+// headerBytes is more than what the headers and the subject of a message take.
+const headerBytes = 1 << 10
+
+// fitting returns items with a Lagged in the place of each that NATS does not take, since it is too long.
+func (p *publisher) fitting(items []item) []item {
+	most := int(p.js.Conn().MaxPayload()) - headerBytes
+	if most <= 0 || !slices.ContainsFunc(items, func(it item) bool { return len(it.data) > most }) {
+		return items
+	}
+	items = slices.Clone(items)
+	for i, it := range items {
+		if len(it.data) <= most {
+			continue
+		}
+		lagged := pterosocket.FleetEvent{Server: it.server, Time: time.Now(), Event: pterosocket.Lagged{Dropped: 1}}
+		items[i].event = nameOf(lagged.Event)
+		items[i].data, _ = pterosocket.MarshalFleetEvent(lagged) // it holds nothing that JSON does not have
+		p.log.Warn("an event is longer than a message of NATS may be", "server", it.server, "event", it.event, "bytes", len(it.data), "most", most)
+	}
+	return items
 }
 
 // try writes items once: one message, or one batch that is stored as a whole.
@@ -362,10 +393,10 @@ func (p *publisher) claim(ctx context.Context, added pterosocket.FleetEvent, may
 		return 0, false, err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil { // nothing is published; the connection's last event, which is still to come, closes the outbox
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.closeBox(box)
+			box.fenced = true
 		}
 	}()
 	data, err := pterosocket.MarshalFleetEvent(added)

@@ -51,6 +51,7 @@ func testPublisher(t *testing.T, s *store, name string) (p *publisher, fenced ch
 	p = newPublisher(s, name, slog.New(slog.DiscardHandler))
 	fenced = make(chan string, 100)
 	p.isLeaving, p.fenced = func(string) bool { return false }, func(server string) { fenced <- server }
+	p.isSure = func(string) bool { return true }
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { p.run(ctx) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,22 +33,24 @@ type Relay struct {
 	desk      *desk
 	vault     *vault
 	fleet     *pterosocket.Fleet
-	retaken   chan string // servers to be claimed again
+	news      chan struct{} // says that refused has grown
+	closed    chan struct{} // closed when nc is, which cannot be used again
 
-	mu    sync.Mutex
-	owned []bool          // by partition
-	apart map[string]bool // servers that are let go of for a moment, to be claimed again
-	known map[string]bool // servers that the panel has listed
+	mu      sync.Mutex
+	owned   []bool               // by partition
+	apart   map[string]bool      // servers that are let go of for a moment, to be claimed again
+	known   map[string]time.Time // when the panel last listed a server
+	refused map[string]bool      // servers to be claimed again
 }
 
 // Run is one relay: it takes its share of the partitions, connects to their servers, writes their events into the
 // stream, and carries out commands for them. Any number of relays may run on the same NATS, each in a process of its
 // own. nc stays the caller's.
 //
-// When ctx ends, the relay publishes what it has read, gives its partitions to others, and returns nil, after 15 s at
-// most. It then returns an error if something could not be published. It returns at once with an error for which
+// When ctx ends, the relay publishes what it has read, gives its partitions to others, and returns nil, after 15 s or a
+// little more at most. It then returns an error if something could not be published. It returns at once with an error for which
 // errors.Is(err, ErrNATS) holds if NATS cannot be used as it is, with pterosocket.ErrInvalidConfig, and with the error
-// of ConnectFleet. Later it returns an error only if the panel refuses the key. NATS may be away for any time: the relay
+// of ConnectFleet. Later it returns an error only if the panel refuses the key, or if nc is closed. NATS may be away for any time: the relay
 // stays connected to its servers and keeps what it reads within the fleet's bounds.
 func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	cfg, err := cfg.withDefaults()
@@ -58,11 +61,17 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Relay{
-		cfg: cfg, nc: nc, instance: newInstance(), retaken: make(chan string, 256),
-		owned: make([]bool, cfg.Partitions), apart: make(map[string]bool), known: make(map[string]bool),
+		cfg: cfg, nc: nc, instance: newInstance(), news: make(chan struct{}, 1), closed: make(chan struct{}),
+		owned: make([]bool, cfg.Partitions), apart: make(map[string]bool), known: make(map[string]time.Time), refused: make(map[string]bool),
 	}
 	r.log = cfg.Logger.With("relay", cfg.Name)
-	if r.store, err = openStore(ctx, nc, cfg); err != nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	if r.store, err = openStore(ctx, nc, cfg); err != nil && ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	if r.vault, err = newVault(r.store.tokens, cfg.APIKey); err != nil {
@@ -70,6 +79,7 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	}
 	r.publisher = newPublisher(r.store, r.instance, r.log)
 	r.publisher.omitStats, r.publisher.isLeaving, r.publisher.fenced = cfg.Stream.OmitStats, r.isLeaving, r.retake
+	r.publisher.isSure = r.isSure
 	r.leases = newLeases(r.store.leases, r.instance, cfg)
 	r.leases.log = r.log
 	r.leases.gained, r.leases.lost, r.leases.drained, r.leases.pace = r.gain, r.lose, r.drain, r.pace
@@ -106,17 +116,23 @@ func (r *Relay) run(ctx context.Context) error {
 	group.Go(func() error { r.keepTokens(groupContext); return nil })
 	group.Go(func() error { r.keepBudget(groupContext); return nil })
 	group.Go(func() error { r.keepClaims(groupContext); return nil })
+	group.Go(func() error { r.keepStore(groupContext); return nil })
 	var leasing sync.WaitGroup
 	leasing.Go(func() { r.leases.run(groupContext) })
 	select {
 	case <-ctx.Done():
 	case <-fleet.Done():
+	case <-r.closed: // nothing can be handed over
+		cutShort(errEnded)
 	}
 	err = r.end(hard, &leasing)
 	cutShort(errEnded)
 	leasing.Wait()
 	r.desk.close()
 	_ = group.Wait() // its errors only say that the end has come
+	if r.nc.IsClosed() {
+		return fmt.Errorf("%w: its connection was closed (%v); use nats.MaxReconnects(-1) and nats.IgnoreAuthErrorAbort", ErrNATS, r.nc.LastError())
+	}
 	return err
 }
 
@@ -151,7 +167,9 @@ func (r *Relay) end(ctx context.Context, leasing *sync.WaitGroup) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("%d events were not published: %w", r.publisher.holds(), context.Cause(ctx))
+		if n := r.publisher.holds(); n > 0 {
+			err = fmt.Errorf("%d events and what was queued behind them were not published: %w", n, context.Cause(ctx))
+		}
 	}
 	select {
 	case <-r.fleet.Done():
@@ -166,7 +184,7 @@ func (r *Relay) end(ctx context.Context, leasing *sync.WaitGroup) error {
 func (r *Relay) pick(s pterosocket.Server) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.known[s.ID] = true
+	r.known[s.ID] = time.Now()
 	return r.ownsLocked(s.ID)
 }
 
@@ -182,11 +200,17 @@ func (r *Relay) ownsLocked(server string) bool {
 	return r.owned[partitionOf(server, r.cfg.Partitions)] && !r.apart[server]
 }
 
-// isKnown reports whether the panel has listed a server.
+// isSure reports whether the lease of a server's partition certainly holds.
+func (r *Relay) isSure(server string) bool {
+	return r.leases.isSure(partitionOf(server, r.cfg.Partitions))
+}
+
+// isKnown reports whether the panel has listed a server, in one of its last lists.
 func (r *Relay) isKnown(server string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.known[server]
+	at, ok := r.known[server]
+	return ok && time.Since(at) < 3*max(r.cfg.Refresh, 5*time.Minute)
 }
 
 // pace returns how many partitions' servers another relay can connect to in a third of a lease.
@@ -206,9 +230,8 @@ func (r *Relay) claim(ctx context.Context, server pterosocket.Server, cfg *ptero
 			return err
 		}
 	}
-	partition := partitionOf(server.ID, r.cfg.Partitions)
 	added := pterosocket.FleetEvent{Server: server.ID, Time: time.Now(), Event: pterosocket.ServerAdded{Server: server}}
-	seq, isKnown, err := r.publisher.claim(ctx, added, func() bool { return r.leases.isSure(partition) })
+	seq, isKnown, err := r.publisher.claim(ctx, added, func() bool { return r.isSure(server.ID) })
 	if err != nil {
 		return err
 	}
@@ -270,9 +293,12 @@ func (r *Relay) drain(ctx context.Context, partition int) error {
 // comes of it.
 func (r *Relay) retake(server string) {
 	r.log.Debug("another relay has written for a server", "server", server)
+	r.mu.Lock()
+	r.refused[server] = true
+	r.mu.Unlock()
 	select {
-	case r.retaken <- server:
-	default: // so many that the lease is certainly lost; if not, the server's next message tells again
+	case r.news <- struct{}{}:
+	default:
 	}
 }
 
@@ -281,28 +307,35 @@ func (r *Relay) keepClaims(ctx context.Context) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for {
-		var server string
 		select {
-		case server = <-r.retaken:
+		case <-r.news:
 		case <-ctx.Done():
 			return
 		}
 		r.mu.Lock()
-		isApart := r.apart[server]
-		r.apart[server] = true
+		var servers []string
+		for server := range r.refused {
+			if !r.apart[server] {
+				servers = append(servers, server)
+				r.apart[server] = true
+			}
+		}
+		clear(r.refused)
 		r.mu.Unlock()
-		if isApart {
+		if len(servers) == 0 {
 			continue
 		}
 		all.Go(func() {
 			r.fleet.Reselect()
-			_ = r.publisher.await(ctx, func(s string) bool { return s == server }) // its error says that ctx has ended
-			select {                                                               // not at once, since a lease that is lost is lost in every third of its length
+			_ = r.publisher.await(ctx, func(s string) bool { return slices.Contains(servers, s) }) // its error says that ctx has ended
+			select {                                                                               // not at once, since a lease that is lost is lost in every third of its length
 			case <-time.After(r.cfg.Lease / 3):
 			case <-ctx.Done():
 			}
 			r.mu.Lock()
-			delete(r.apart, server)
+			for _, server := range servers {
+				delete(r.apart, server)
+			}
 			r.mu.Unlock()
 			r.fleet.Reselect()
 		})
@@ -334,3 +367,34 @@ func (r *Relay) Status() Status {
 
 // Fleet returns the relay's fleet: its part of the servers. It belongs to the relay, so do not close it.
 func (r *Relay) Fleet() *pterosocket.Fleet { return r.fleet }
+
+// keepStore looks whether the stream and the buckets are still there, and makes them again if not: somebody may have
+// deleted them, or NATS may have come back with an empty folder. It also notices the end of the connection.
+func (r *Relay) keepStore(ctx context.Context) {
+	ticker := time.NewTicker(r.cfg.Lease)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if r.nc.IsClosed() {
+			close(r.closed)
+			return
+		}
+		if !r.nc.IsConnected() {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, publishTimeout)
+		isMissing, err := r.store.isMissing(limited)
+		if isMissing {
+			r.log.Warn("the stream or a bucket is gone from NATS; making it again")
+			_, err = openStore(limited, r.nc, r.cfg)
+		}
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("NATS cannot be used", "error", explain(err))
+		}
+	}
+}

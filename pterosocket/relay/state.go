@@ -46,13 +46,13 @@ func (r *Relay) writeStates(ctx context.Context, written map[string]state) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	slots := make(chan struct{}, leaseWrites)
-	isMine := make(map[string]bool)
+	isHere := make(map[string]bool)
 	for _, s := range r.fleet.Snapshot() {
 		id := s.Server.ID
-		if !r.leases.isSure(partitionOf(id, r.cfg.Partitions)) || r.isLeaving(id) {
+		isHere[id] = true
+		if !r.isSure(id) || r.isLeaving(id) {
 			continue
 		}
-		isMine[id] = true
 		data, err := json.Marshal(s)
 		if err != nil { // a number that JSON does not have
 			continue
@@ -76,13 +76,13 @@ func (r *Relay) writeStates(ctx context.Context, written map[string]state) {
 	}
 	group.Wait()
 	for id, last := range written {
-		if isMine[id] {
-			continue
-		}
-		if !r.isLeaving(id) { // it has left the fleet
+		switch {
+		case r.isLeaving(id): // another relay writes it now
+			delete(written, id)
+		case !isHere[id] && r.isSure(id): // it has left the fleet
 			_ = r.store.states.Delete(ctx, id, jetstream.LastRevision(last.revision)) // if another has written since, it stays
+			delete(written, id)
 		}
-		delete(written, id)
 	}
 }
 

@@ -54,6 +54,20 @@ func openStore(ctx context.Context, nc *nats.Conn, cfg Config) (*store, error) {
 	return s, unusable(err)
 }
 
+// isMissing reports whether the stream or a bucket is gone.
+func (s *store) isMissing(ctx context.Context) (bool, error) {
+	for _, name := range []string{streamName, "KV_" + leaseBucket, "KV_" + stateBucket, "KV_" + tokenBucket} {
+		_, err := s.js.Stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // checkVersion refuses a server without atomic batches.
 func checkVersion(version string) error {
 	major, rest, _ := strings.Cut(version, ".")
@@ -106,6 +120,8 @@ func misshapen(c jetstream.StreamConfig) string {
 		return "it takes no atomic batches (allow_atomic)"
 	case c.Retention != jetstream.LimitsPolicy:
 		return fmt.Sprintf("its retention is %v, not by limits", c.Retention)
+	case c.MaxMsgSize > 0:
+		return "it limits the size of messages (max_msg_size)"
 	case c.MaxMsgsPerSubject > 0:
 		return "it limits the messages of a subject (max_msgs_per_subject)"
 	case c.Discard != jetstream.DiscardOld:

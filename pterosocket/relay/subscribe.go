@@ -31,7 +31,8 @@ type SubscribeOptions struct {
 	// From is where to begin. The zero value: with new events. A durable subscription goes on where it was instead.
 	From Start
 	// Durable names a subscription that NATS remembers. Messages that were not acknowledged come again after 30 s, and
-	// then behind later ones. Several processes with the same name share its messages.
+	// then behind later ones; so do those, up to 16, that were on their way when the process was killed. Several
+	// processes with the same name share its messages.
 	Durable string
 }
 
@@ -59,6 +60,9 @@ func FromTime(at time.Time) Start { return Start{policy: jetstream.DeliverByStar
 const (
 	// waitForAck is how long a durable subscription waits for an acknowledgement.
 	waitForAck = 30 * time.Second
+	// durableAhead is how many messages of a durable subscription are read ahead. They wait for their acknowledgement
+	// from then on.
+	durableAhead = 16
 	// unacked is how many messages of a durable subscription may wait for one.
 	unacked = 1000
 )
@@ -86,12 +90,16 @@ func Subscribe(ctx context.Context, nc *nats.Conn, opt SubscribeOptions) (<-chan
 		return nil, noRelays(err)
 	}
 	s := &subscription{nc: nc, js: js, stream: stream, opt: opt, filters: filters, out: make(chan Message)}
+	switch last := stream.CachedInfo().State.LastSeq; {
+	case opt.Durable != "":
+	case opt.From == Start{} || opt.From == FromNew(): // fixed now, so that nothing is missed if it has to be opened again
+		s.last = last
+	case opt.From.policy == jetstream.DeliverByStartSequencePolicy && opt.From.seq-1 <= last:
+		s.last = opt.From.seq - 1
+	}
 	messages, err := s.open(ctx)
 	if err != nil {
 		return nil, unusable(err)
-	}
-	if opt.Durable == "" && opt.From.seq > 1 {
-		s.last = opt.From.seq - 1
 	}
 	go s.run(ctx, messages) // joined by the closing of s.out
 	return s.out, nil
@@ -142,6 +150,7 @@ type subscription struct {
 	out     chan Message
 
 	last    uint64 // sequence of the last message; 0: there was none
+	isFresh bool   // no message has come since it was opened
 	holes   []hole // since the last check
 	checked time.Time
 }
@@ -157,6 +166,10 @@ func (s *subscription) open(ctx context.Context) (jetstream.MessagesContext, err
 	if err != nil {
 		return nil, err
 	}
+	s.isFresh = true
+	if s.opt.Durable != "" {
+		return consumer.Messages(jetstream.PullMaxMessages(durableAhead))
+	}
 	return consumer.Messages(jetstream.PullMaxMessages(500))
 }
 
@@ -169,7 +182,15 @@ func (s *subscription) consumer(ctx context.Context) (jetstream.Consumer, error)
 		return s.durable(ctx, from)
 	}
 	if s.last > 0 {
-		from = FromSeq(s.last + 1)
+		info, err := s.stream.Info(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if info.State.LastSeq < s.last { // the stream was made anew
+			s.last, from = 0, FromAll()
+		} else {
+			from = FromSeq(s.last + 1)
+		}
 	}
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: s.filters, DeliverPolicy: from.policy, InactiveThreshold: 5 * time.Minute}
 	switch from.policy {
@@ -200,6 +221,7 @@ func (s *subscription) durable(ctx context.Context, from Start) (jetstream.Consu
 	if err != nil {
 		return nil, err
 	}
+	s.last = max(s.last, consumer.CachedInfo().AckFloor.Stream)
 	cfg := consumer.CachedInfo().Config
 	have := slices.Clone(cfg.FilterSubjects)
 	if cfg.FilterSubject != "" {
@@ -218,7 +240,7 @@ func (s *subscription) run(ctx context.Context, messages jetstream.MessagesConte
 	defer close(s.out)
 	for {
 		_ = s.follow(ctx, messages) // whatever went wrong, it is tried again
-		messages.Stop()
+		s.giveBack(messages)
 		for {
 			if ctx.Err() != nil || s.nc.IsClosed() {
 				return
@@ -234,6 +256,22 @@ func (s *subscription) run(ctx context.Context, messages jetstream.MessagesConte
 				break
 			}
 		}
+	}
+}
+
+// giveBack ends the reading. What a durable subscription has read ahead goes back at once, for the next one.
+func (s *subscription) giveBack(messages jetstream.MessagesContext) {
+	if s.opt.Durable == "" {
+		messages.Stop()
+		return
+	}
+	messages.Drain()
+	for {
+		m, err := messages.Next()
+		if err != nil {
+			return
+		}
+		_ = m.Nak() // if it is lost, the message comes again after waitForAck
 	}
 }
 
@@ -259,10 +297,13 @@ func (s *subscription) follow(ctx context.Context, messages jetstream.MessagesCo
 				return err
 			}
 		}
-		s.last = max(s.last, seq)
 		if err := s.hand(ctx, message); err != nil {
+			if s.opt.Durable != "" {
+				_ = m.Nak() // see giveBack
+			}
 			return err
 		}
+		s.last, s.isFresh = max(s.last, seq), false
 	}
 }
 
@@ -287,7 +328,7 @@ func noAck(ack func() error) func() error {
 // a subscription does not get are mostly those of other servers, so NATS is asked where the stream begins: only if the
 // subscription lags behind, and once a second.
 func (s *subscription) dropped(ctx context.Context, seq, pending uint64) (n int) {
-	if s.last > 0 && seq > s.last+1 && pending > 0 {
+	if s.last > 0 && seq > s.last+1 && (pending > 0 || s.isFresh) {
 		s.holes = append(s.holes, hole{s.last, seq})
 	}
 	if len(s.holes) == 0 || len(s.holes) < maxHoles && pending > 0 && time.Since(s.checked) < time.Second {

@@ -22,6 +22,9 @@ func (s *store) tail(ctx context.Context, server string, end uint64) ([]string, 
 		if err == nil {
 			return lines, nil
 		}
+		if info, infoErr := s.stream.Info(ctx); infoErr == nil && (info.State.FirstSeq > end || info.State.LastSeq < end) {
+			return []string{}, nil // the stream was emptied meanwhile
+		}
 		select {
 		case <-time.After(250 * time.Millisecond):
 		case <-ctx.Done():
@@ -33,7 +36,7 @@ func (s *store) tail(ctx context.Context, server string, end uint64) ([]string, 
 // tailOnce looks back in ever larger steps, until enough lines follow. It reads up to the message at end, which a
 // replica of the stream has only when it has all before it.
 func (s *store) tailOnce(ctx context.Context, server string, end uint64) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	start := end
 	for back := uint64(4096); ; back *= 8 {

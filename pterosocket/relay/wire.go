@@ -25,7 +25,7 @@ type request struct {
 	AcceptBy time.Time `json:"accept_by"`
 	// Deadline is when the caller's context ends. Nothing is sent to a daemon later than that. Zero: it does not end.
 	Deadline time.Time               `json:"deadline,omitzero"`
-	Stop     string                  `json:"stop,omitempty"` // a subject: a message there says that the caller has gone
+	Caller   string                  `json:"caller,omitempty"` // a subject where the caller says every second that it is there
 	Event    string                  `json:"event,omitempty"`
 	Args     []string                `json:"args,omitempty"`
 	Command  string                  `json:"command,omitempty"`
@@ -46,8 +46,10 @@ type reply struct {
 const (
 	// silence is how long a caller waits for the first sign that its request has arrived, and for the next later on.
 	silence = 5 * time.Second
-	// keepalive is how often a relay says that it is at work.
+	// keepalive is how often a relay says that it is at work, and a caller that it waits.
 	keepalive = time.Second
+	// callerGone is what a caller says when it no longer waits.
+	callerGone = "gone"
 )
 
 // errorToJSON returns an error as an Error event, which keeps what errors.Is finds.

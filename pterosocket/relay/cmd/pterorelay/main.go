@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -209,6 +210,7 @@ func dial(o options) (*nats.Conn, error) {
 	log := cmp.Or(o.relay.Logger, slog.Default())
 	opts := []nats.Option{
 		nats.Name("pterorelay"), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectBufSize(-1),
+		nats.IgnoreAuthErrorAbort(), nats.FlusherTimeout(5 * time.Second),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("lost the connection to NATS", "error", err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("connected to NATS again", "server", nc.ConnectedServerName()) }),
@@ -224,6 +226,9 @@ func dial(o options) (*nats.Conn, error) {
 		opts = append(opts, nats.ClientCert(o.cert, o.key))
 	}
 	nc, err := nats.Connect(o.nats, opts...)
+	if wrong := new(url.Error); errors.As(err, &wrong) { // its text has what may be a password
+		return nil, errors.New("-nats: the URL cannot be read; write special characters in a password as %XX")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS at %s: %w", redacted(o.nats), err)
 	}
