@@ -31,7 +31,7 @@ type SubscribeOptions struct {
 	// From is where to begin. The zero value: with new events. A durable subscription goes on where it was instead.
 	From Start
 	// Durable names a subscription that NATS remembers. Messages that were not acknowledged come again after 30 s, and
-	// then behind later ones; so do those, up to 16, that were on their way when the process was killed. Several
+	// then behind later ones; so do those, up to 16, that were on their way when the last process ended. Several
 	// processes with the same name share its messages.
 	Durable string
 }
@@ -63,6 +63,8 @@ const (
 	// durableAhead is how many messages of a durable subscription are read ahead. They wait for their acknowledgement
 	// from then on.
 	durableAhead = 16
+	// idleCheck is how long a subscription gets nothing before it looks whether the stream was made anew.
+	idleCheck = 5 * time.Second
 	// unacked is how many messages of a durable subscription may wait for one.
 	unacked = 1000
 )
@@ -72,7 +74,8 @@ const (
 // caller's.
 //
 // The stream keeps events for as long as its limits say, so a slow consumer loses nothing before that. If the stream
-// drops events that the subscription has not had, a Lagged with Server "" says how many at most.
+// drops events that the subscription has not had, a Lagged with Server "" says how many at most. It does not say what was
+// dropped while no process had a durable subscription open.
 //
 // It fails with an error for which errors.Is(err, ErrNATS) holds if there is no stream yet, and with
 // pterosocket.ErrInvalidConfig.
@@ -139,6 +142,9 @@ func (o SubscribeOptions) filters() ([]string, error) {
 	slices.Sort(all)
 	return slices.Compact(all), nil
 }
+
+// errNewStream means that the stream was deleted and made again, so that its sequences begin anew.
+var errNewStream = errors.New("the stream was made anew")
 
 // A subscription follows the stream.
 type subscription struct {
@@ -221,7 +227,6 @@ func (s *subscription) durable(ctx context.Context, from Start) (jetstream.Consu
 	if err != nil {
 		return nil, err
 	}
-	s.last = max(s.last, consumer.CachedInfo().AckFloor.Stream)
 	cfg := consumer.CachedInfo().Config
 	have := slices.Clone(cfg.FilterSubjects)
 	if cfg.FilterSubject != "" {
@@ -240,7 +245,7 @@ func (s *subscription) run(ctx context.Context, messages jetstream.MessagesConte
 	defer close(s.out)
 	for {
 		_ = s.follow(ctx, messages) // whatever went wrong, it is tried again
-		s.giveBack(messages)
+		messages.Stop()
 		for {
 			if ctx.Err() != nil || s.nc.IsClosed() {
 				return
@@ -259,26 +264,18 @@ func (s *subscription) run(ctx context.Context, messages jetstream.MessagesConte
 	}
 }
 
-// giveBack ends the reading. What a durable subscription has read ahead goes back at once, for the next one.
-func (s *subscription) giveBack(messages jetstream.MessagesContext) {
-	if s.opt.Durable == "" {
-		messages.Stop()
-		return
-	}
-	messages.Drain()
-	for {
-		m, err := messages.Next()
-		if err != nil {
-			return
-		}
-		_ = m.Nak() // if it is lost, the message comes again after waitForAck
-	}
-}
-
 // follow hands messages on until that fails.
 func (s *subscription) follow(ctx context.Context, messages jetstream.MessagesContext) error {
 	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		limited, cancel := context.WithTimeout(ctx, idleCheck)
+		m, err := messages.Next(jetstream.NextContext(limited))
+		cancel()
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			if info, err := s.stream.Info(ctx); err == nil && info.State.LastSeq < s.last {
+				return errNewStream
+			}
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -298,9 +295,6 @@ func (s *subscription) follow(ctx context.Context, messages jetstream.MessagesCo
 			}
 		}
 		if err := s.hand(ctx, message); err != nil {
-			if s.opt.Durable != "" {
-				_ = m.Nak() // see giveBack
-			}
 			return err
 		}
 		s.last, s.isFresh = max(s.last, seq), false
