@@ -84,6 +84,11 @@ func (b *bench) oneServer(t *testing.T) {
 			}
 		}
 	}()
+	both := func(text string) { // waits until both have read what was printed
+		srv.Print(text)
+		until(t, "both have read "+text, func() bool { return direct.last.Load() == text && relayed.last.Load() == text })
+	}
+	both("begin")
 	const lines = 100_000
 	for round := range 3 { // one after the other, so that neither takes the other's processor
 		perSecond := make(map[string]float64)
@@ -100,9 +105,7 @@ func (b *bench) oneServer(t *testing.T) {
 				time.Sleep(100 * time.Microsecond)
 			}
 			perSecond[c.name(&direct)] = lines / time.Since(start).Seconds()
-			for direct.n.Load() != relayed.n.Load() { // the other one has read along
-				time.Sleep(time.Millisecond)
-			}
+			both(fmt.Sprint("end of ", c.name(&direct), " ", round))
 		}
 		t.Logf("round %d: %.0f lines a second through the relay, %.0f at most while both read; %.2f", round, perSecond["relay"],
 			perSecond["direct"], perSecond["relay"]/perSecond["direct"])
@@ -114,7 +117,7 @@ func (b *bench) oneServer(t *testing.T) {
 		srv.Print(fmt.Sprint("at ", time.Now().UnixNano()))
 		time.Sleep(2 * time.Millisecond)
 	}
-	until(t, "all lines", func() bool { return direct.n.Load() == relayed.n.Load() })
+	both("the end")
 	cancel()
 	<-commands.Done()
 	for _, c := range []*counter{&direct, &relayed} {
@@ -126,6 +129,7 @@ func (b *bench) oneServer(t *testing.T) {
 // A counter counts lines, and how late they are.
 type counter struct {
 	n     atomic.Int64
+	last  atomic.Value // the last line
 	times atomic.Bool
 	late  []time.Duration
 }
@@ -142,6 +146,7 @@ func (c *counter) count(line string) {
 		n, _ := strconv.ParseInt(at, 10, 64)
 		c.late = append(c.late, time.Since(time.Unix(0, n)))
 	}
+	c.last.Store(line)
 	c.n.Add(1)
 }
 
