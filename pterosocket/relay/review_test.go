@@ -76,7 +76,7 @@ func TestFailedClaim(t *testing.T) {
 	claimed := make(chan struct{})
 	go func() { p.claimTest(t, "aa"); close(claimed) }()
 	p.addTest(t, console("aa", 100, 110)...)
-	p.removeTest(t, "aa")
+	p.addTest(t, pterosocket.FleetEvent{Server: "aa", Time: time.Now(), Event: pterosocket.ServerRemoved{}})
 	<-claimed
 	p.addTest(t, console("aa", 0, 2)...)
 	p.removeTest(t, "aa")
