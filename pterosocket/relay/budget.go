@@ -14,16 +14,8 @@ const (
 
 // keepBudget keeps the relay's part of the panel's budget up to date.
 func (r *Relay) keepBudget(ctx context.Context) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		r.spend()
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	r.spend()
+	every(ctx, time.Second, r.spend)
 }
 
 // spend gives the fleet its part of the budget.

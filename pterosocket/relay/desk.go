@@ -43,9 +43,9 @@ type desk struct {
 	services map[int]micro.Service
 }
 
-func newDesk(r *Relay) *desk {
+func newDesk(ctx context.Context, r *Relay) *desk {
 	d := &desk{relay: r, slots: make(chan struct{}, atWork), services: make(map[int]micro.Service)}
-	d.ctx, d.end = context.WithCancel(context.Background())
+	d.ctx, d.end = context.WithCancel(ctx)
 	return d
 }
 

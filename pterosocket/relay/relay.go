@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -48,10 +47,12 @@ type Relay struct {
 // own. nc stays the caller's.
 //
 // When ctx ends, the relay publishes what it has read, gives its partitions to others, and returns nil, after 15 s or a
-// little more at most. It then returns an error if something could not be published. It returns at once with an error for which
-// errors.Is(err, ErrNATS) holds if NATS cannot be used as it is, with pterosocket.ErrInvalidConfig, and with the error
-// of ConnectFleet. Later it returns an error only if the panel refuses the key, or if nc is closed. NATS may be away for any time: the relay
-// stays connected to its servers and keeps what it reads within the fleet's bounds.
+// little more at most. It then returns an error if something could not be published.
+//
+// Run returns at once with an error for which errors.Is(err, ErrNATS) holds if NATS cannot be used as it is, with
+// pterosocket.ErrInvalidConfig, and with the error of ConnectFleet. Later it returns an error only if the panel refuses
+// the key, or if nc is closed. NATS may be away for any time: the relay stays connected to its servers and keeps what it
+// reads within the fleet's bounds.
 func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -83,7 +84,6 @@ func Run(ctx context.Context, nc *nats.Conn, cfg Config) error {
 	r.leases = newLeases(r.store.leases, r.instance, cfg)
 	r.leases.log = r.log
 	r.leases.gained, r.leases.lost, r.leases.drained, r.leases.pace = r.gain, r.lose, r.drain, r.pace
-	r.desk = newDesk(r)
 	return r.run(ctx)
 }
 
@@ -105,7 +105,7 @@ func (r *Relay) run(ctx context.Context) error {
 		}
 		return err
 	}
-	r.fleet = fleet
+	r.fleet, r.desk = fleet, newDesk(hard, r)
 	if r.cfg.Started != nil {
 		r.cfg.Started(r)
 	}
@@ -180,221 +180,16 @@ func (r *Relay) end(ctx context.Context, leasing *sync.WaitGroup) error {
 	}
 }
 
-// pick is FleetConfig.Select.
-func (r *Relay) pick(s pterosocket.Server) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known[s.ID] = time.Now()
-	return r.ownsLocked(s.ID)
-}
-
-// isLeaving reports whether a server is another relay's now, or is to be claimed again.
-func (r *Relay) isLeaving(server string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return !r.ownsLocked(server)
-}
-
-// ownsLocked reports whether the relay is to be connected to a server. r.mu is held.
-func (r *Relay) ownsLocked(server string) bool {
-	return r.owned[partitionOf(server, r.cfg.Partitions)] && !r.apart[server]
-}
-
-// isSure reports whether the lease of a server's partition certainly holds.
-func (r *Relay) isSure(server string) bool {
-	return r.leases.isSure(partitionOf(server, r.cfg.Partitions))
-}
-
-// isKnown reports whether the panel has listed a server, in one of its last lists.
-func (r *Relay) isKnown(server string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at, ok := r.known[server]
-	return ok && time.Since(at) < 3*max(r.cfg.Refresh, 5*time.Minute)
-}
-
-// pace returns how many partitions' servers another relay can connect to in a third of a lease.
-func (r *Relay) pace() int {
-	servers, owned := len(r.fleet.Snapshot()), r.partitions()
-	if servers == 0 || owned == 0 {
-		return r.cfg.Partitions
-	}
-	requests := float64(r.fleet.Budget().RequestsPerMinute) * (r.cfg.Lease / 3).Minutes()
-	return int(requests * float64(owned) / float64(servers))
-}
-
-// claim is FleetConfig.Each: it claims the server in the stream, and then looks up which lines the stream has.
-func (r *Relay) claim(ctx context.Context, server pterosocket.Server, cfg *pterosocket.Config) error {
-	if r.cfg.Each != nil {
-		if err := r.cfg.Each(ctx, server, cfg); err != nil {
-			return err
-		}
-	}
-	added := pterosocket.FleetEvent{Server: server.ID, Time: time.Now(), Event: pterosocket.ServerAdded{Server: server}}
-	seq, isKnown, err := r.publisher.claim(ctx, added, func() bool { return r.isSure(server.ID) })
-	if err != nil {
-		return err
-	}
-	if isKnown || r.store.hasState(ctx, server.ID) {
-		cfg.After, err = r.store.tail(ctx, server.ID, seq)
-	}
-	if cfg.Credentials == nil {
-		cfg.Token = r.vault.get(ctx, server.ID)
-	}
-	r.log.Debug("claimed a server", "server", server.ID, "seq", seq, "lines", len(cfg.After), "has_token", cfg.Token.Token != "")
-	return err
-}
-
-func (r *Relay) set(partitions []int, owned bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range partitions {
-		r.owned[p] = owned
-	}
-}
-
-func (r *Relay) partitions() (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, owned := range r.owned {
-		if owned {
-			n++
-		}
-	}
-	return n
-}
-
-func (r *Relay) gain(partitions []int) {
-	r.set(partitions, true)
-	r.spend()
-	r.desk.open(partitions)
-	r.fleet.Reselect()
-}
-
-func (r *Relay) lose(partitions []int) {
-	r.set(partitions, false)
-	r.mu.Lock()
-	for server := range r.apart { // they need not be claimed again
-		if !r.owned[partitionOf(server, r.cfg.Partitions)] {
-			delete(r.apart, server)
-		}
-	}
-	r.mu.Unlock()
-	r.desk.shut(partitions)
-	r.fleet.Reselect()
-}
-
-// drain waits until the last event of each server of a partition is published.
-func (r *Relay) drain(ctx context.Context, partition int) error {
-	return r.publisher.await(ctx, func(server string) bool { return partitionOf(server, r.cfg.Partitions) == partition })
-}
-
-// retake has a server claimed again that another relay has written for. If its partition was lost meanwhile, nothing
-// comes of it.
-func (r *Relay) retake(server string) {
-	r.log.Debug("another relay has written for a server", "server", server)
-	r.mu.Lock()
-	r.refused[server] = true
-	r.mu.Unlock()
-	select {
-	case r.news <- struct{}{}:
-	default:
-	}
-}
-
-// keepClaims claims servers again, until ctx ends.
-func (r *Relay) keepClaims(ctx context.Context) {
-	var all sync.WaitGroup
-	defer all.Wait()
-	for {
-		select {
-		case <-r.news:
-		case <-ctx.Done():
-			return
-		}
-		r.mu.Lock()
-		var servers []string
-		for server := range r.refused {
-			if !r.apart[server] {
-				servers = append(servers, server)
-				r.apart[server] = true
-			}
-		}
-		clear(r.refused)
-		r.mu.Unlock()
-		if len(servers) == 0 {
-			continue
-		}
-		all.Go(func() {
-			r.fleet.Reselect()
-			_ = r.publisher.await(ctx, func(s string) bool { return slices.Contains(servers, s) }) // its error says that ctx has ended
-			select {                                                                               // not at once, since a lease that is lost is lost in every third of its length
-			case <-time.After(r.cfg.Lease / 3):
-			case <-ctx.Done():
-			}
-			r.mu.Lock()
-			for _, server := range servers {
-				delete(r.apart, server)
-			}
-			r.mu.Unlock()
-			r.fleet.Reselect()
-		})
-	}
-}
-
-// Status is what a relay says about itself.
-type Status struct {
-	Name       string
-	Partitions int    // owned
-	Relays     int    // that live, with this one
-	Unsure     int    // partitions whose lease has ended by this machine's clock, since NATS does not answer
-	Held       int    // events that wait to be published, besides those in the fleet's queue
-	Published  uint64 // events
-	Fenced     uint64 // how often another relay had written for a server
-	Failures   uint64 // tries to publish that failed
-	Connected  bool   // to NATS
-}
-
-// Status returns what the relay knows now. It asks nobody.
-func (r *Relay) Status() Status {
-	_, unsure := r.leases.count()
-	return Status{
-		Name: r.cfg.Name, Partitions: r.partitions(), Relays: r.leases.relays(), Unsure: unsure,
-		Held: r.publisher.holds(), Published: r.publisher.published.Load(), Fenced: r.publisher.fences.Load(),
-		Failures: r.publisher.failures.Load(), Connected: r.nc.IsConnected(),
-	}
-}
-
-// Fleet returns the relay's fleet: its part of the servers. It belongs to the relay, so do not close it.
-func (r *Relay) Fleet() *pterosocket.Fleet { return r.fleet }
-
-// keepStore looks whether the stream and the buckets are still there, and makes them again if not: somebody may have
-// deleted them, or NATS may have come back with an empty folder. It also notices the end of the connection.
-func (r *Relay) keepStore(ctx context.Context) {
-	ticker := time.NewTicker(r.cfg.Lease)
+// every calls do again and again until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
+			do()
 		case <-ctx.Done():
 			return
-		}
-		if r.nc.IsClosed() {
-			close(r.closed)
-			return
-		}
-		if !r.nc.IsConnected() {
-			continue
-		}
-		limited, cancel := context.WithTimeout(ctx, publishTimeout)
-		isMissing, err := r.store.isMissing(limited)
-		if isMissing {
-			r.log.Warn("the stream or a bucket is gone from NATS; making it again")
-			_, err = openStore(limited, r.nc, r.cfg)
-		}
-		cancel()
-		if err != nil && ctx.Err() == nil {
-			r.log.Warn("NATS cannot be used", "error", explain(err))
 		}
 	}
 }

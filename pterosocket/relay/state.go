@@ -22,16 +22,7 @@ const stateEvery = 5 * time.Second
 // nobody else has written it since, so that a relay that was paused overwrites nothing.
 func (r *Relay) keepStates(ctx context.Context) {
 	written := make(map[string]state)
-	ticker := time.NewTicker(stateEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		r.writeStates(ctx, written)
-	}
+	every(ctx, stateEvery, func() { r.writeStates(ctx, written) })
 }
 
 // A state is what was last written of a server.

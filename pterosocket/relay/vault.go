@@ -78,32 +78,27 @@ func (v *vault) get(ctx context.Context, server string) (t pterosocket.IssuedTok
 // keepTokens stores the tokens of the relay's servers, until ctx ends.
 func (r *Relay) keepTokens(ctx context.Context) {
 	stored := make(map[string]time.Time) // when a server's stored token was asked for
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		if !r.nc.IsConnected() {
+	every(ctx, time.Second, func() { r.storeTokens(ctx, stored) })
+}
+
+func (r *Relay) storeTokens(ctx context.Context, stored map[string]time.Time) {
+	if !r.nc.IsConnected() {
+		return
+	}
+	for _, s := range r.fleet.Snapshot() {
+		id := s.Server.ID
+		commands, err := r.fleet.Commands(id)
+		if err != nil { // it has just left
 			continue
 		}
-		for _, s := range r.fleet.Snapshot() {
-			id := s.Server.ID
-			commands, err := r.fleet.Commands(id)
-			if err != nil { // it has just left
-				continue
-			}
-			token, ok := commands.Token()
-			if !ok || token.Asked.Equal(stored[id]) {
-				continue
-			}
-			if err := r.vault.put(ctx, id, token); err != nil {
-				r.log.Debug("a token could not be stored", "server", id, "error", explain(err))
-				break // most likely NATS is away
-			}
-			stored[id] = token.Asked
+		token, ok := commands.Token()
+		if !ok || token.Asked.Equal(stored[id]) {
+			continue
 		}
+		if err := r.vault.put(ctx, id, token); err != nil {
+			r.log.Debug("a token could not be stored", "server", id, "error", explain(err))
+			return // most likely NATS is away
+		}
+		stored[id] = token.Asked
 	}
 }
