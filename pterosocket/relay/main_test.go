@@ -31,21 +31,7 @@ func must(t *testing.T, err error) {
 // startNATS starts a NATS server with JetStream on loopback, which ends with the test.
 func startNATS(t *testing.T) *server.Server {
 	t.Helper()
-	return startNATSIn(t, t.TempDir(), -1)
-}
-
-func startNATSIn(t *testing.T, dir string, port int) *server.Server {
-	t.Helper()
-	ns, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: dir, NoLog: true, NoSigs: true,
-	})
-	must(t, err)
-	ns.Start()
-	if !ns.ReadyForConnections(30 * time.Second) {
-		t.Fatal("the NATS server does not come up")
-	}
-	t.Cleanup(func() { stopNATS(ns) })
-	return ns
+	return relay.StartNATS(t, t.TempDir(), -1)
 }
 
 func stopNATS(ns *server.Server) {
@@ -53,15 +39,9 @@ func stopNATS(ns *server.Server) {
 	ns.WaitForShutdown()
 }
 
-// dial connects to NATS until the test ends.
 func dial(t *testing.T, url string) *nats.Conn {
 	t.Helper()
-	closed := make(chan struct{})
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.RetryOnFailedConnect(true),
-		nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
-	must(t, err)
-	t.Cleanup(func() { nc.Close(); <-closed })
-	return nc
+	return relay.DialNATS(t, url)
 }
 
 // config is for a relay that connects to srv.
@@ -241,14 +221,9 @@ func (r *running) owns(t *testing.T, partitions int) {
 	until(t, fmt.Sprint("a relay has ", partitions, " partitions"), func() bool { return r.Status().Partitions >= partitions })
 }
 
-// until waits for what nothing tells.
 func until(t *testing.T, what string, check func() bool) {
 	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !check(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it never came true: ", what)
-		}
-	}
+	relay.Until(t, what, check)
 }
 
 // connected waits until a server's connection has been authenticated so many times.

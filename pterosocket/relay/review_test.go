@@ -17,15 +17,6 @@ import (
 	"github.com/pterosocket/pterosocket-go/pterosocket/pterotest"
 )
 
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	for end := time.Now().Add(60 * time.Second); !check(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it never came true: ", what)
-		}
-	}
-}
-
 // stored returns the names of a server's events in the stream, in order, and the text of console lines.
 func stored(t *testing.T, s *store, server string) (all []string) {
 	t.Helper()
@@ -150,7 +141,7 @@ func one(t *testing.T, nc *nats.Conn, srv *pterotest.Server) *Relay {
 	})
 	select {
 	case r := <-started:
-		eventually(t, "a connection", r.isConnected)
+		Until(t, "a connection", r.isConnected)
 		return r
 	case err := <-ended:
 		cancel()
@@ -184,7 +175,7 @@ func TestPartitionsThatFlap(t *testing.T) {
 	t.Cleanup(srv.Close)
 	r := one(t, nc, srv)
 	// A server's token can be asked for five times a minute; with the one that is kept, nobody has to ask.
-	eventually(t, "the token is kept", func() bool { return r.vault.get(t.Context(), srv.ServerID()).Token != "" })
+	Until(t, "the token is kept", func() bool { return r.vault.get(t.Context(), srv.ServerID()).Token != "" })
 	const rounds = 8
 	for n := range rounds {
 		r.lose([]int{0})
@@ -193,9 +184,9 @@ func TestPartitionsThatFlap(t *testing.T) {
 			r.lose([]int{0})
 		}
 		r.gain([]int{0})
-		eventually(t, "a connection", r.isConnected)
+		Until(t, "a connection", r.isConnected)
 		srv.Print(fmt.Sprint("line ", n))
-		eventually(t, "the line", func() bool { return slices.Contains(stored(t, s, srv.ServerID()), fmt.Sprint("line ", n)) })
+		Until(t, "the line", func() bool { return slices.Contains(stored(t, s, srv.ServerID()), fmt.Sprint("line ", n)) })
 	}
 	lines := slices.DeleteFunc(stored(t, s, srv.ServerID()), func(text string) bool { return !strings.HasPrefix(text, "line ") })
 	if !slices.Equal(lines, linesOf(0, rounds)) {
@@ -233,7 +224,7 @@ func TestStreamIsGone(t *testing.T) {
 			break
 		}
 	}
-	eventually(t, "the leases are sure again", func() bool { return r.Status().Unsure == 0 && r.Status().Partitions == 1 })
+	Until(t, "the leases are sure again", func() bool { return r.Status().Unsure == 0 && r.Status().Partitions == 1 })
 }
 
 // The snapshots of servers stay while the lease is not sure.
@@ -333,14 +324,14 @@ func TestOldDrain(t *testing.T) {
 		defer l.mu.Unlock()
 		return l.held[0] != nil && l.held[0].isGoing
 	}
-	eventually(t, "held", func() bool { return l.isSure(0) })
+	Until(t, "held", func() bool { return l.isSure(0) })
 	must(s.leases.Put(ctx, "relay.a", []byte("a"))) // the only partition is another relay's share
-	eventually(t, "it is given up", isGoing)
+	Until(t, "it is given up", isGoing)
 	must(s.leases.Put(ctx, "partition.0", []byte("a")))
-	eventually(t, "it is lost", func() bool { return holding() == nil })
+	Until(t, "it is lost", func() bool { return holding() == nil })
 	must(0, s.leases.Delete(ctx, "relay.a"))
 	must(0, s.leases.Delete(ctx, "partition.0"))
-	eventually(t, "it is held again", func() bool { return l.isSure(0) })
+	Until(t, "it is held again", func() bool { return l.isSure(0) })
 	again := holding()
 	close(release)
 	for range 20 { // the old drain is over; the lease is renewed

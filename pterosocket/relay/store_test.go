@@ -131,7 +131,7 @@ func TestKeyIsRefused(t *testing.T) {
 // While NATS is away, the relay stays connected and keeps what it reads. When NATS is back, everything is in the stream.
 func TestNATSIsAway(t *testing.T) {
 	dir := t.TempDir()
-	ns := startNATSIn(t, dir, -1)
+	ns := relay.StartNATS(t, dir, -1)
 	port := ns.Addr().String()
 	srv := pterotest.NewServer(pterotest.Config{})
 	t.Cleanup(srv.Close)
@@ -150,7 +150,7 @@ func TestNATSIsAway(t *testing.T) {
 	if n := srv.Connections(); n != 1 || r.Status().Held == 0 {
 		t.Errorf("%d connections, %+v", n, r.Status())
 	}
-	startNATSIn(t, dir, portOf(t, port))
+	relay.StartNATS(t, dir, portOf(t, port))
 	srv.Print("the end")
 	log.line(t, srv.ServerID(), "the end")
 	lines := log.lines(srv.ServerID())
@@ -165,7 +165,7 @@ func TestNATSIsAway(t *testing.T) {
 // What does not fit while NATS is away is dropped in the fleet's queue, and counted in the stream.
 func TestWhatDoesNotFitIsCounted(t *testing.T) {
 	dir := t.TempDir()
-	ns := startNATSIn(t, dir, -1)
+	ns := relay.StartNATS(t, dir, -1)
 	port := ns.Addr().String()
 	srv := pterotest.NewServer(pterotest.Config{})
 	t.Cleanup(srv.Close)
@@ -180,7 +180,7 @@ func TestWhatDoesNotFitIsCounted(t *testing.T) {
 		srv.Print(printed(n, n+100)...)
 	}
 	until(t, "something is dropped", func() bool { return r.Fleet().Metrics().Dropped > 0 && r.Fleet().Metrics().ConsoleLines >= lines })
-	startNATSIn(t, dir, portOf(t, port))
+	relay.StartNATS(t, dir, portOf(t, port))
 	srv.Print("the end")
 	log.line(t, srv.ServerID(), "the end")
 	got, next, lost, lagged, isSilent := 0, 0, 0, 0, false
